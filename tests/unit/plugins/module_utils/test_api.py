@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _api
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import CONFIG_MAP, NAMESPACE, SUBSCRIPTION
+from kubernetes import client as kubernetes_client
+
+from .fake_api import RESET, FakeApi
+
+
+@pytest.fixture
+def api():
+    fake = FakeApi()
+    yield fake
+    assert not fake.script, f"answers nobody asked for: {fake.script}"
+    fake.close()
+
+
+@pytest.fixture
+def session(api, monkeypatch):
+    monkeypatch.setattr(_api.time, "sleep", lambda seconds: api.seen.append({"slept": seconds}))
+    configuration = kubernetes_client.Configuration(host=api.url)
+    configuration.api_key = {"authorization": "Bearer canary"}
+    return _api.Session(kubernetes_client.ApiClient(configuration))
+
+
+def config_map(data, *, manager=_api.FIELD_MANAGER, created=True):
+    labels = {_api.CREATED_LABEL: "true"} if created else {}
+    fields = {f"f:{key}": {} for key in data}
+    label_fields = {f"f:{key}": {} for key in labels}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "one",
+            "namespace": "here",
+            "labels": labels,
+            "resourceVersion": "7",
+            "managedFields": [
+                {
+                    "manager": manager,
+                    "operation": "Apply",
+                    "fieldsV1": {"f:metadata": {"f:labels": label_fields}, "f:data": fields},
+                }
+            ],
+        },
+        "data": dict(data),
+    }
+
+
+WANTED = {"metadata": {"name": "one", "namespace": "here"}, "data": {"a": "1"}}
+
+
+def test_paths_need_no_discovery():
+    assert NAMESPACE.path(None, "x") == "/api/v1/namespaces/x"
+    assert CONFIG_MAP.path("here") == "/api/v1/namespaces/here/configmaps"
+    assert SUBSCRIPTION.path("ns", "s", "status") == (
+        "/apis/operators.coreos.com/v1alpha1/namespaces/ns/subscriptions/s/status"
+    )
+
+
+def test_get_answers_none_for_what_is_not_there(api, session):
+    api.script.append((404, {"reason": "NotFound"}))
+    assert session.get(CONFIG_MAP, "one", "here") is None
+    assert api.seen[0]["headers"]["authorization"] == "Bearer canary"
+
+
+@pytest.mark.parametrize("failure", [(429, {}), (500, {}), (503, {}), RESET])
+def test_transient_failures_are_retried_and_counted(api, session, failure):
+    api.script += [failure, failure, (200, {"metadata": {"name": "one"}})]
+    assert session.get(CONFIG_MAP, "one", "here") == {"metadata": {"name": "one"}}
+    assert session.requests["retries"] == 2
+
+
+def test_retry_after_is_honoured(api, session):
+    api.script += [(429, {}, {"Retry-After": "3"}), (200, {})]
+    session.get(CONFIG_MAP, "one", "here")
+    assert [seen["slept"] for seen in api.seen if "slept" in seen] == [3.0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 422])
+def test_final_answers_are_not_retried(api, session, status):
+    api.script.append((status, {"reason": "No", "message": "because"}))
+    with pytest.raises(_api.ApiError, match="because") as caught:
+        session.patch(CONFIG_MAP, "one", "here", {"data": {"a": "1"}})
+    assert caught.value.status == status
+    assert "retries" not in session.requests
+
+
+def test_retries_end_at_the_callers_deadline(api, session):
+    session.deadline = time.monotonic() - 1
+    api.script.append((503, {}))
+    with pytest.raises(_api.ApiError):
+        session.get(CONFIG_MAP, "one", "here")
+
+
+def test_a_create_whose_answer_was_lost_is_read_back(api, session):
+    api.script += [RESET, (409, {"reason": "AlreadyExists"}), (200, config_map({"a": "1"}))]
+    assert session.create(CONFIG_MAP, WANTED)["data"] == {"a": "1"}
+
+
+def test_a_create_that_found_somebody_elses_object_fails(api, session):
+    api.script.append((409, {"reason": "AlreadyExists", "message": "there"}))
+    with pytest.raises(_api.ApiError) as caught:
+        session.create(CONFIG_MAP, WANTED)
+    assert caught.value.already_exists
+
+
+def test_list_follows_pages(api, session):
+    first = {"metadata": {"continue": "next", "resourceVersion": "5"}, "items": [{"metadata": {"name": "a"}}]}
+    last = {"metadata": {"resourceVersion": "5"}, "items": [{"metadata": {"name": "b"}}]}
+    api.script += [(200, first), (200, last)]
+    found = session.list(CONFIG_MAP)
+    assert [item["metadata"]["name"] for item in found] == ["a", "b"]
+    assert found[0]["kind"] == "ConfigMap"
+    assert "continue=next" in api.seen[1]["path"]
+
+
+def test_ensure_creates_with_our_label_and_strict_validation(api, session):
+    api.script += [(404, {}), (201, config_map({"a": "1"}))]
+    change = session.ensure(CONFIG_MAP, WANTED)
+    assert change.action == "created"
+    write = api.seen[-1]
+    assert write["method"] == "PATCH"
+    assert "fieldValidation=Strict" in write["path"]
+    assert "fieldManager=rhdh.orchestrator" in write["path"]
+    assert "force" not in write["path"]
+    assert write["body"]["metadata"]["labels"] == {_api.CREATED_LABEL: "true"}
+
+
+def test_ensure_writes_nothing_when_everything_is_as_wanted(api, session):
+    api.script.append((200, config_map({"a": "1"})))
+    assert not session.ensure(CONFIG_MAP, WANTED).changed
+    assert len(api.seen) == 1
+
+
+def test_ensure_leaves_other_peoples_fields_alone(api, session):
+    live = config_map({"a": "1"})
+    live["data"]["theirs"] = "x"
+    api.script.append((200, live))
+    assert not session.ensure(CONFIG_MAP, WANTED).changed
+
+
+def test_ensure_gives_up_a_field_that_is_no_longer_wanted(api, session):
+    live, after = config_map({"a": "1", "b": "2"}), config_map({"a": "1"})
+    api.script += [(200, live), (200, after), (200, after)]
+    change = session.ensure(CONFIG_MAP, WANTED)
+    assert change.action == "patched"
+    assert "dryRun=All" in api.seen[1]["path"]
+    assert "dryRun" not in api.seen[2]["path"]
+
+
+def test_ensure_adopts_without_writing_when_nothing_would_change(api, session):
+    live = config_map({"a": "1"}, manager="somebody", created=False)
+    api.script += [(200, live), (200, live)]
+    assert not session.ensure(CONFIG_MAP, WANTED).changed
+    assert "dryRun=All" in api.seen[1]["path"]
+
+
+def test_check_mode_predicts_and_sends_no_mutation(api, session):
+    session.check_mode = True
+    api.script += [(404, {}), (200, config_map({"a": "0"})), (200, config_map({"a": "1"})), (200, {})]
+    assert session.ensure(CONFIG_MAP, WANTED).action == "created"
+    assert session.ensure(CONFIG_MAP, WANTED).action == "patched"
+    assert session.delete(CONFIG_MAP, "one", "here")
+    assert all(seen["method"] == "GET" or "dryRun=All" in seen["path"] for seen in api.seen)
+    for write in (lambda: session.create(CONFIG_MAP, WANTED), lambda: session.apply(CONFIG_MAP, WANTED)):
+        with pytest.raises(RuntimeError, match="check mode"):
+            write()
+
+
+def test_delete_is_background_and_tells_whether_it_was_there(api, session):
+    api.script += [(200, {}), (404, {})]
+    assert session.delete(CONFIG_MAP, "one", "here", uid="u")
+    assert api.seen[0]["body"] == {"propagationPolicy": "Background", "preconditions": {"uid": "u"}}
+    assert not session.delete(CONFIG_MAP, "one", "here")
+
+
+def test_missing_rights_are_all_named(api, session):
+    api.script += [(201, {"status": {"allowed": True}}), (201, {"status": {"allowed": False}}), (201, {"status": {}})]
+    rules = [("get", CONFIG_MAP, "here"), ("create", SUBSCRIPTION, "ns"), ("list", NAMESPACE, None)]
+    assert session.missing_rights(rules) == ["create subscriptions.operators.coreos.com in ns", "list namespaces"]
+
+
+def test_webhook_down_is_told_from_denied():
+    down = _api.ApiError("POST", "/", 500, {"message": 'Internal error occurred: failed calling webhook "x"'})
+    denied = _api.ApiError("POST", "/", 403, {"message": 'admission webhook "x" denied the request'})
+    assert down.webhook_down
+    assert not denied.webhook_down
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted", "expected"),
+    [
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}, True),
+        ({"a": {"b": 1}}, {"a": {"b": 2}}, False),
+        ({"a": [1, 2]}, {"a": [1]}, False),
+        ({"a": [{"n": "x", "d": 1}]}, {"a": [{"n": "x"}]}, True),
+        ({}, {"a": None}, False),
+        (None, {}, False),
+    ],
+)
+def test_contains(live, wanted, expected):
+    assert _api.contains(live, wanted) is expected
