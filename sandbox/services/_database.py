@@ -1,0 +1,118 @@
+"""Connections to PostgreSQL from the URLs and variables that a pod was given."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import typing as t
+import urllib.parse
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import dict_row
+
+from sandbox import net
+
+
+@dataclass(frozen=True)
+class Target:
+    """A database to connect to. The password never appears in its repr."""
+
+    host: str
+    port: int
+    database: str
+    schema: str
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Target({self.user}@{self.host}:{self.port}/{self.database}, schema {self.schema!r})"
+
+
+def parse_url(url: str, user: str, password: str) -> Target:
+    """Read `jdbc:postgresql://host:port/database?currentSchema=s` or the reactive form with `search_path`.
+
+    Raises ValueError for another form.
+    """
+    text = url.removeprefix("jdbc:").removeprefix("vertx-reactive:")
+    parts = urllib.parse.urlsplit(text)
+    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname:
+        raise ValueError(f"not a PostgreSQL URL: {url}")
+    options = urllib.parse.parse_qs(parts.query)
+    schema = (options.get("currentSchema") or options.get("search_path") or ["public"])[0].split(",")[0]
+    database = urllib.parse.unquote(parts.path.strip("/")) or user
+    return Target(parts.hostname, parts.port or 5432, database, schema, user, password)
+
+
+def explain(target: Target, error: Exception) -> str:
+    """Return a one-line cause in the words of the PostgreSQL driver for Java, without any secret."""
+    if isinstance(error, net.NameNotResolved):
+        if "refused" in str(error):
+            return f"org.postgresql.util.PSQLException: Connection to {target.host}:{target.port} refused."
+        return f"java.net.UnknownHostException: {target.host}"
+    text = str(error)
+    for line in text.splitlines():
+        if "FATAL:" in line:
+            return f"org.postgresql.util.PSQLException: FATAL: {line.partition('FATAL:')[2].strip()}"
+    if "refused" in text:
+        return f"org.postgresql.util.PSQLException: Connection to {target.host}:{target.port} refused."
+    return f"org.postgresql.util.PSQLException: The connection attempt failed: {text.splitlines()[0] if text else ''}"
+
+
+FAILURES = (OSError, psycopg.Error)
+
+
+def _parameters(target: Target) -> dict[str, t.Any]:
+    address, port = net.resolve(target.host, target.port)
+    return {
+        "host": address,
+        "port": port,
+        "dbname": target.database,
+        "user": target.user,
+        "password": target.password,
+        "connect_timeout": 5,
+        "sslmode": "disable",
+        "application_name": os.environ.get("POD_NAME", "sandbox"),
+        "options": f"-c search_path={urllib.parse.quote(target.schema)}",
+    }
+
+
+def connect(target: Target) -> psycopg.Connection[dict[str, t.Any]]:
+    """Open one connection that commits by itself. Raises one of FAILURES."""
+    return psycopg.connect(**_parameters(target), autocommit=True, row_factory=dict_row)
+
+
+class Pool:
+    """One connection for a server, opened again when it is lost."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._lock = asyncio.Lock()
+        self._connection: psycopg.AsyncConnection[dict[str, t.Any]] | None = None
+
+    async def query(self, sql: str, values: t.Sequence[t.Any] = ()) -> list[dict[str, t.Any]]:
+        """Run one statement and return its rows. Raises one of FAILURES."""
+        async with self._lock:
+            for last in (False, True):
+                if self._connection is None or self._connection.closed:
+                    self._connection = await psycopg.AsyncConnection.connect(
+                        **_parameters(self._target), autocommit=True, row_factory=dict_row
+                    )
+                try:
+                    cursor = await self._connection.execute(sql, values)
+                    return await cursor.fetchall() if cursor.description else []
+                except psycopg.OperationalError:
+                    # The server was restarted meanwhile: once more on a new connection.
+                    await self._connection.close()
+                    if last:
+                        raise
+        raise AssertionError("not reached")
+
+    async def alive(self) -> bool:
+        """Return whether the database answers within two seconds."""
+        try:
+            async with asyncio.timeout(2):
+                await self.query("SELECT 1")
+        except (*FAILURES, TimeoutError):
+            return False
+        return True
