@@ -75,6 +75,8 @@ PACKAGE_MANIFEST = Kind("packages.operators.coreos.com", "v1", "packagemanifests
 
 KNATIVE_SERVING = Kind("operator.knative.dev", "v1beta1", "knativeservings", "KnativeServing")
 KNATIVE_EVENTING = Kind("operator.knative.dev", "v1beta1", "knativeeventings", "KnativeEventing")
+KNATIVE_KAFKA = Kind("operator.serverless.openshift.io", "v1alpha1", "knativekafkas", "KnativeKafka")
+KNATIVE_SERVICE = Kind("serving.knative.dev", "v1", "services", "Service")
 BROKER = Kind("eventing.knative.dev", "v1", "brokers", "Broker")
 TRIGGER = Kind("eventing.knative.dev", "v1", "triggers", "Trigger")
 SINK_BINDING = Kind("sources.knative.dev", "v1", "sinkbindings", "SinkBinding")

@@ -27,6 +27,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import Ki
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
     HTTP_ERRORS,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._progress import (
+    reporter,
+)
 
 READY, PENDING, FAILED, TIMED_OUT = "ready", "pending", "failed", "timed_out"
 RECHECK = 5.0  # seconds between evaluations when nothing changes: graces and ages move by themselves
@@ -280,7 +283,7 @@ def wait(
     """Watch `sources` until `evaluate` calls every target ready, one failed for good, or `timeout` seconds are over.
 
     `act` runs before each evaluation and may write (approve a plan, say); what it raises ends the wait. `progress`
-    receives every new entry of the timeline.
+    receives every new entry of the timeline; by default it goes to the action plugin, which shows it.
     """
     started = time.monotonic()
     deadline = started + timeout
@@ -289,7 +292,7 @@ def wait(
     heard: set[Source] = set()
     unreadable: set[Source] = set()
     snapshot = Snapshot(objects, unreadable)
-    judge = _Judge(started, progress)
+    judge = _Judge(started, progress or reporter())
     verdicts: t.Mapping[str, Verdict] = {}
     readers = [_Reader(session, source, changes) for source in dict.fromkeys(sources)]
     for reader in readers:

@@ -1,0 +1,38 @@
+# Copyright: (c) 2026, rhdh.orchestrator contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Filters over the release table."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _releases
+
+
+def release(name: t.Any) -> t.Any:
+    """Return the row of a Developer Hub release. Unknown releases raise AnsibleFilterError."""
+    try:
+        # Plugin coordinates contain `{{inherit}}`, which is not for Jinja: marked so that no templating touches it.
+        return wrap_var(_releases.release(name))
+    except _releases.UnknownRelease as exc:
+        raise AnsibleFilterError(str(exc)) from exc
+
+
+def openshift_problem(version: str, name: t.Any) -> str:
+    """Say what is wrong with running a release on an OpenShift version; empty when it is validated there."""
+    try:
+        return _releases.check_openshift(name, version) or ""
+    except _releases.UnknownRelease as exc:
+        raise AnsibleFilterError(str(exc)) from exc
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Return the filters by name."""
+        return {"release": release, "openshift_problem": openshift_problem}

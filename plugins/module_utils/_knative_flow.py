@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, rhdh.orchestrator contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the module knative does, in order: look, refuse, write, wait, explain. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _knative
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
+    Object,
+    Session,
+    without_bookkeeping,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
+    InputError,
+    WaitFailed,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._redact import (
+    redacted_diff,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    READY,
+    Result,
+    Snapshot,
+    Source,
+    Verdict,
+    wait,
+)
+
+if t.TYPE_CHECKING:
+    Found = dict[str, tuple[_knative.Component, Object | None]]
+
+
+def look(module: t.Any, session: Session) -> tuple[Found, list[str], list[str]]:
+    """Return what exists of each treated component, problems, and namespaces that are missing."""
+    found: Found = {}
+    problems: list[str] = []
+    missing: list[str] = []
+    for component in _knative.COMPONENTS:
+        if not (module.params[component.key] or {}).get("enabled", True):
+            continue
+        everywhere = session.list(component.kind)
+        obj = _knative.find(component, everywhere)
+        found[component.key] = (component, obj)
+        if module.params["state"] == "absent":
+            continue
+        problems += _knative.misplaced(component, everywhere)
+        if obj is None:
+            if not everywhere and not module.check_mode and not session.served_versions(component.kind):
+                problems.append(f"{component.kind.kind} is not served: install OpenShift Serverless first.")
+            namespace = session.get(k.NAMESPACE, component.namespace)
+            if namespace is None:
+                missing.append(component.namespace)
+            elif namespace["metadata"].get("deletionTimestamp"):
+                problems.append(f"Namespace {component.namespace} is being deleted; run again when it is gone.")
+    return found, problems, missing
+
+
+def present(module: t.Any, session: Session, found: Found, missing: list[str]) -> dict[str, t.Any]:
+    """Create or complete what is ours, adopt the rest, wait."""
+    result: dict[str, t.Any] = {"changed": bool(missing), "components": [], "namespaces_created": missing, "diff": []}
+    leaving = {key: entry for key, entry in found.items() if entry[1] and entry[1]["metadata"].get("deletionTimestamp")}
+    if leaving and not module.check_mode:
+        until_gone(module, session, leaving)
+    for namespace in missing:
+        session.ensure(k.NAMESPACE, {"metadata": {"name": namespace}})
+    for key, (component, obj) in found.items():
+        wanted = _knative.body(component, (module.params[key] or {}).get("spec") or {})
+        outcome: dict[str, t.Any] = {"name": component.name, "kind": component.kind.kind}
+        if obj is not None and key not in leaving and not _knative.is_ours(obj):
+            outcome["action"] = "adopted"
+            if different := _knative.differences(obj.get("spec") or {}, wanted["spec"]):
+                module.warn(f"{component.title} was made by somebody else and is left as it is: {', '.join(different)}")
+        elif module.check_mode and (obj is None or key in leaving):
+            # The namespace or the kind may be missing as well: nothing to ask the server about.
+            outcome["action"], result["changed"] = "created", True
+            result["diff"].append(redacted_diff({}, wanted))
+        else:
+            change = session.ensure(component.kind, wanted)
+            outcome["action"] = change.action
+            result["changed"] = result["changed"] or change.changed
+            if change.changed:
+                before = without_bookkeeping(change.before) if change.before else {}
+                result["diff"].append(redacted_diff(before, without_bookkeeping(change.after)))
+        result["components"].append(outcome)
+    if module.params["wait"] and not module.check_mode:
+        result.update(until_ready(module, session, found, result))
+    return result
+
+
+def until_ready(module: t.Any, session: Session, found: Found, result: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Wait for the components; without a watch when everything was ready already."""
+    sources = [Source(component.kind, component.namespace, component.name) for component, _ in found.values()]
+    webhook = Source(k.DEPLOYMENT, _knative.EVENTING.namespace, _knative.EVENTING_WEBHOOK)
+
+    def judge(snapshot: Snapshot) -> dict[str, Verdict]:
+        verdicts = {}
+        for component, _old in found.values():
+            obj = snapshot.get(component.kind, component.name, component.namespace)
+            verdicts[component.title] = _knative.judge(component, obj)
+        if "eventing" in found:
+            deployment = snapshot.get(k.DEPLOYMENT, webhook.name or "", webhook.namespace)
+            verdicts[f"Deployment {webhook.name}"] = _knative.judge_webhook(deployment)
+        return verdicts
+
+    if not result["changed"]:
+        objects: dict[Source, dict[tuple[str, str], Object] | None] = {
+            source: {(component.namespace, component.name): obj} if obj else {}
+            for source, (component, obj) in zip(sources, found.values())  # noqa: B905 - one source per component
+        }
+        if "eventing" in found:
+            deployment = session.get(k.DEPLOYMENT, webhook.name or "", webhook.namespace)
+            objects[webhook] = {(webhook.namespace or "", webhook.name or ""): deployment} if deployment else {}
+        snapshot = Snapshot(objects, set())
+        verdicts = judge(snapshot)
+        if all(verdict.state == READY for verdict in verdicts.values()):
+            describe(result, Result(READY, verdicts, 0.0, [], snapshot), found)
+            return {"elapsed": 0.0, "timeline": []}
+    if "eventing" in found:
+        sources.append(webhook)
+    ended = wait(session, sources, judge, timeout=module.params["wait_timeout"])
+    describe(result, ended, found)
+    if ended.phase != READY:
+        raise WaitFailed(ended, "Knative to be ready", causes(session, found), **result)
+    return {"elapsed": round(ended.elapsed, 2), "timeline": ended.timeline}
+
+
+def describe(result: dict[str, t.Any], ended: Result, found: Found) -> None:
+    """Add readiness and version to the outcome of each component."""
+    for outcome, (component, _old) in zip(result["components"], found.values()):  # noqa: B905 - built from `found`
+        obj = ended.snapshot.get(component.kind, component.name, component.namespace)
+        verdict = ended.verdicts.get(component.title)
+        outcome["ready"] = bool(verdict and verdict.state == READY)
+        outcome["version"] = ((obj or {}).get("status") or {}).get("version") or ""
+
+
+def causes(session: Session, found: Found) -> list[str]:
+    """Return what is known of why nothing moves, and where to look."""
+    deployments = [
+        deployment
+        for name in _knative.OPERATOR_DEPLOYMENTS
+        for deployment in session.list(k.DEPLOYMENT, field_selector=f"metadata.name={name}")
+    ]
+    problem = _knative.operator_problem(deployments)
+    looks = [
+        f"Look at: oc describe {component.kind.plural} {component.name} -n {component.namespace}"
+        for component, _ in found.values()
+    ]
+    return ([problem] if problem else []) + looks
+
+
+def until_gone(module: t.Any, session: Session, found: Found) -> Result:
+    """Wait until the components are gone."""
+    sources = [Source(component.kind, component.namespace, component.name) for component, _ in found.values()]
+
+    def judge(snapshot: Snapshot) -> dict[str, Verdict]:
+        return {
+            component.title: _knative.judge_gone(
+                component, snapshot.get(component.kind, component.name, component.namespace)
+            )
+            for component, _ in found.values()
+        }
+
+    ended = wait(session, sources, judge, timeout=module.params["wait_timeout"])
+    if ended.phase != READY:
+        raise WaitFailed(ended, "Knative to be gone", causes(session, found), changed=True)
+    return ended
+
+
+def absent(module: t.Any, session: Session, found: Found) -> dict[str, t.Any]:
+    """Remove what is ours once nobody needs it."""
+    result: dict[str, t.Any] = {"changed": False, "components": [], "namespaces_created": []}
+    result.update(leftovers=[], diff=[])
+    doomed: Found = {}
+    problems: list[str] = []
+    for key, (component, obj) in found.items():
+        action = "none"
+        if obj is not None:
+            action = "deleted" if _knative.is_ours(obj) or module.params["delete_adopted"] else "kept"
+        result["components"].append({"name": component.name, "kind": component.kind.kind, "action": action})
+        if action == "deleted" and obj:
+            doomed[key] = (component, obj)
+            users = [user for kind in _knative.USERS[key] for user in session.list(kind)]
+            problems += _knative.removal_problems(component, users)
+            result["diff"].append(redacted_diff(without_bookkeeping(obj), {}))
+    if problems:
+        raise InputError(problems)
+    result["changed"] = bool(doomed)
+    for component, obj in doomed.values():
+        if obj and not obj["metadata"].get("deletionTimestamp"):
+            session.delete(component.kind, component.name, component.namespace, uid=obj["metadata"]["uid"])
+    if doomed and module.params["wait"] and not module.check_mode:
+        ended = until_gone(module, session, doomed)
+        result.update(elapsed=round(ended.elapsed, 2), timeline=ended.timeline)
+    for component, _ in doomed.values():
+        result["leftovers"].append(f"Namespace {component.namespace}")
+    if doomed:
+        result["leftovers"].append("CustomResourceDefinitions of knative.dev")
+    return result
+
+
+def bring_about(module: t.Any, session: Session) -> dict[str, t.Any]:
+    """Do what the options say."""
+    found, problems, missing = look(module, session)
+    if problems:
+        raise InputError(problems)
+    if module.params["state"] == "absent":
+        result = absent(module, session, found)
+    else:
+        result = present(module, session, found, missing)
+    if not module._diff:
+        del result["diff"]
+    return result

@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, rhdh.orchestrator contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How every module of this collection begins and ends. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
+    ApiError,
+    Session,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
+    NoCredentials,
+    auth_source,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    TIMED_OUT,
+    Result,
+)
+
+MAX_LINES = 15  # of a failure message: more is not read
+
+
+class InputError(Exception):
+    """The input, or the cluster, cannot be worked with; holds every problem, found before the first change."""
+
+    def __init__(self, problems: t.Sequence[str], **extra: t.Any) -> None:
+        self.problems, self.extra = list(problems), extra
+        super().__init__("\n".join(self.problems))
+
+
+class WaitFailed(Exception):
+    """A wait did not end as ready: what was waited for, its result, and what is known of the cause."""
+
+    def __init__(self, result: Result, waited_for: str, causes: t.Sequence[str] = (), **extra: t.Any) -> None:
+        self.result, self.extra = result, extra
+        super().__init__(explain(result, waited_for, causes))
+
+
+def explain(result: Result, waited_for: str, causes: t.Sequence[str] = ()) -> str:
+    """Return one message of at most 15 lines: the wait, the last state of what is not ready, causes and remedies."""
+    ending = "timed out" if result.phase == TIMED_OUT else "failed"
+    lines = [f"Waiting for {waited_for} {ending} after {result.elapsed:.0f} s."]
+    for target, verdict in result.worst():
+        text = f"{target}: {verdict.reason}"
+        if verdict.message:
+            text += f": {' '.join(verdict.message.split())[:400]}"
+        lines.append(text)
+        if verdict.remedy:
+            lines.append(f"  What to do: {verdict.remedy}")
+    if not result.verdicts:
+        lines.append("Nothing could be read from the API server in that time.")
+    lines += [line for cause in causes for line in cause.splitlines()]
+    return "\n".join(lines[:MAX_LINES])
+
+
+def run(module: t.Any, function: t.Callable[[t.Any, Session], dict[str, t.Any]]) -> None:
+    """Call `function(module, session)` and end the module with its result, or with one clear error.
+
+    The result gets the number of requests by verb. `wait_timeout`, where the module has it, bounds retries as well.
+    """
+    session = None
+    try:
+        session = Session.for_module(module, timeout=module.params.get("wait_timeout"))
+        result = function(module, session)
+    except WaitFailed as exc:
+        ended = exc.result.to_dict()
+        _fail(module, session, str(exc), **{"timeline": ended["timeline"], "wait": ended, **exc.extra})
+    except InputError as exc:
+        _fail(module, session, "\n".join(exc.problems), problems=exc.problems, **exc.extra)
+    except NoCredentials as exc:
+        _fail(module, session, str(exc))
+    except ApiError as exc:
+        hint = ""
+        if exc.status in (0, 401):
+            hint = f" Authentication came from: {auth_source(module)}."
+        elif exc.forbidden:
+            hint = " The credentials do not allow it."
+        _fail(module, session, f"The API server did not do what was asked: {exc}.{hint}", status=exc.status)
+    else:
+        module.exit_json(**{"requests": dict(session.requests), **result})
+
+
+def _fail(module: t.Any, session: Session | None, message: str, **extra: t.Any) -> None:
+    requests = dict(session.requests) if session else {}
+    module.fail_json(msg=message, requests=requests, **extra)

@@ -1,0 +1,422 @@
+# Copyright: (c) 2026, rhdh.orchestrator contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What OLM's objects mean for one operator: installed, on its way, or stuck and why. PRIVATE.
+
+Success is tested first, on the objects that prove it. Conditions only explain why it is not there yet: OLM leaves
+stale ones behind, and a healthy upgrade shows some that look final. Failures therefore carry a grace in seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve import (
+    Target,
+    Wanted,
+    version_key,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._restart import (
+    deployments_of,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    READY,
+    Verdict,
+    condition,
+    rolled_out,
+)
+
+Object = dict[str, t.Any]
+
+# Graces in seconds: how long a finding must last before it ends a wait.
+CATALOG_GRACE = 120.0  # a catalog that comes back is READY only after its connection's back-off
+RESOLUTION_GRACE = 60.0  # every healthy upgrade shows ConstraintsNotSatisfiable for a few seconds
+NOT_FOUND_GRACE = 10.0  # OLM caches a catalog's content for a moment
+REQUIREMENT_GRACE = 120.0  # RBAC and CRDs of other operators may still come
+SILENCE_GRACE = 15.0
+STABLE = 2.0  # seconds a CSV must stay Succeeded: in a replacement it may flip once
+
+# Reasons of a Failed CSV that no waiting changes. All other reasons are retried by OLM.
+TERMINAL_CSV = {
+    "UnsupportedOperatorGroup": "Use an OperatorGroup whose install mode the operator supports; it then heals alone.",
+    "InterOperatorGroupOwnerConflict": "Another operator provides the same APIs in an intersecting OperatorGroup: "
+    "remove one of the two.",
+    "TooManyOperatorGroups": "Delete all but one OperatorGroup of the namespace; it then heals alone.",
+    "NoOperatorGroup": "Create an OperatorGroup in the namespace; it then heals alone.",
+    "InvalidInstallModes": "The bundle is broken: choose another version.",
+    "InvalidStrategy": "The bundle is broken: choose another version.",
+    "InvalidWebhookDescription": "The bundle is broken: choose another version.",
+    "CannotModifyStaticOperatorGroupProvidedAPIs": "The OperatorGroup has static provided APIs; use another one.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """Everything about one operator that a verdict needs, as last seen."""
+
+    subscription: Object | None
+    plan: Object | None  # the one that the Subscription refers to
+    csvs: t.Sequence[Object]  # own (not copied) ones of the namespace
+    deployments: t.Mapping[str, Object]
+    groups: t.Sequence[Object]
+    catalogs: t.Sequence[Object]
+    subscriptions: t.Sequence[Object] = ()  # all of the namespace
+    stale: frozenset[str] = frozenset()  # messages that were there before we changed anything
+
+
+def resolution_class(message: str) -> tuple[str, str]:
+    """Return the class of a ResolutionFailed message and what it names (a catalog, a CSV, a channel)."""
+    for pattern, found in (
+        (r"error using catalogsource ([^:\s]+)", "catalog_unhealthy"),
+        (r"no operators found from catalog (\S+)", "no_such_catalog"),
+        (r"no operators found with name (\S+) in channel", "no_such_version"),
+        (r"no operators found in channel (\S+) of package", "no_such_channel"),
+        (r"no operators found in package (\S+) in the catalog", "no_such_package"),
+        (r"requires an operator providing an API with (group: .+?kind: \w+)", "missing_dependency"),
+    ):
+        if match := re.search(pattern, message):
+            return found, match.group(1)
+    orphan = re.search(r"clusterserviceversion (\S+) exists and is not referenced by a subscription", message)
+    if orphan and "originate from package" in message:
+        return "orphan_csv", orphan.group(1)
+    if match := re.search(r"provide ([^,]+\([^)]+\))", message):
+        return "api_conflict", match.group(1)
+    return ("orphan_csv", orphan.group(1)) if orphan else ("other", "")
+
+
+def is_orphan(name: str, csvs: t.Sequence[Object], subscriptions: t.Sequence[Object]) -> bool:
+    """Tell whether a CSV belongs to nobody: never true for the old half of a running upgrade."""
+    csv = next((item for item in csvs if item["metadata"]["name"] == name), None)
+    if csv is None or (csv.get("status") or {}).get("phase") in ("Replacing", "Deleting"):
+        return False
+    if csv["metadata"].get("deletionTimestamp"):
+        return False
+    if any(item["spec"].get("replaces") == name for item in csvs):
+        return False
+    for subscription in subscriptions:
+        status = subscription.get("status") or {}
+        if name in (status.get("installedCSV"), status.get("currentCSV")):
+            return False
+    return True
+
+
+def crd_safety(message: str) -> str | None:
+    """Return what OLM's protection of custom resources objects to, in words, or None for another message."""
+    match = re.search(
+        r'risk of data loss updating "([^"]+)": new CRD removes version (\S+) that is listed as a stored', message
+    )
+    if match:
+        return (
+            f"the new CRD {match.group(1)} no longer has version {match.group(2)}, in which objects are still stored; "
+            "migrate them and remove the version from the CRD's status.storedVersions"
+        )
+    match = re.search(
+        r'new CRD\'s schema for "([^"]+)": error validating (\S+), Kind=(\w+) "([^"]+)".*too restrictive: (.*)',
+        message,
+    )
+    if match:
+        return f"{match.group(3)} {match.group(4)} is not valid under the new CRD {match.group(1)}: {match.group(5)}"
+    return None
+
+
+# -- approval -------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Approval:
+    """What to do about the plan that a Subscription refers to."""
+
+    action: str  # "approve", "wait" or "refuse"
+    reason: str = ""
+    message: str = ""
+    remedy: str = ""
+    collateral: tuple[str, ...] = ()  # CSVs of others in the plan
+    dependencies: tuple[str, ...] = ()  # CSVs that OLM adds because ours needs them
+
+
+def decide_approval(
+    wanted: Wanted,
+    target: Target,
+    subscription: Object,
+    plan: Object | None,
+    subscriptions: t.Sequence[Object],
+    others_wanted: t.Collection[str] = (),
+) -> Approval:
+    """Decide about a plan. `others_wanted` are CSVs that the same call asks for in this namespace.
+
+    Approving a moment too early makes OLM put a duplicate beside the plan, approving an old one reinstalls the old
+    version: so only the plan referred to, only in RequiresApproval, of the right generation, with the right CSV.
+    """
+    status = subscription.get("status") or {}
+    current = status.get("currentCSV")
+    if plan is None or plan["metadata"].get("deletionTimestamp"):
+        return Approval("wait", "NoInstallPlan", "OLM has not made a plan yet")
+    spec, phase = plan["spec"], (plan.get("status") or {}).get("phase") or ""
+    if spec.get("approved") or phase != "RequiresApproval":
+        return Approval("wait", "InstallPlan" + (phase or "New"), f"plan {plan['metadata']['name']}")
+    if status.get("state") != "UpgradePending":
+        return Approval("wait", "NotPending", "the Subscription does not refer to this plan as pending")
+    if status.get("installPlanGeneration") not in (None, spec.get("generation")):
+        return Approval("wait", "OldPlan", f"plan {plan['metadata']['name']} is of another generation")
+    names = list(spec.get("clusterServiceVersionNames") or [])
+    if current not in names:
+        return Approval("wait", "OtherPlan", f"plan {plan['metadata']['name']} does not hold {current}")
+    if not on_the_way(target, current, status.get("installedCSV")):
+        return Approval(
+            "refuse",
+            "WrongVersion",
+            f"plan {plan['metadata']['name']} would install {current}, wanted is {target.csv}",
+            "OLM has no way to the wanted version from what is installed, or jumps over it: choose "
+            f"{current}, or another channel.",
+        )
+    collateral, dependencies = [], []
+    referenced = {
+        (item.get("status") or {}).get("currentCSV")
+        for item in subscriptions
+        if item["metadata"]["name"] != subscription["metadata"]["name"]
+        and "olm.generated-by" not in (item["metadata"].get("annotations") or {})
+    }
+    for name in names:
+        if name == current or name in others_wanted or name in wanted.allow_collateral:
+            continue
+        (collateral if name in referenced else dependencies).append(name)
+    if collateral:
+        return Approval(
+            "refuse",
+            "CollateralUpgrade",
+            f"plan {plan['metadata']['name']} would also install {', '.join(collateral)}, which nobody asked for",
+            f"Name them in allow_collateral, or install {wanted.package} in a namespace of its own.",
+            tuple(collateral),
+        )
+    return Approval("approve", dependencies=tuple(dependencies))
+
+
+def on_the_way(target: Target, csv: str | None, installed: str | None) -> bool:
+    """Tell whether a CSV is the target or a step between what is installed and the target."""
+    if csv == target.csv:
+        return True
+    version = target.version_of(csv or "")
+    if not version or not installed or installed == target.csv:
+        return False
+    return version_key(version) < version_key(target.version)
+
+
+# -- verdict --------------------------------------------------------------------------------------------------------
+
+
+def find_csv(csvs: t.Sequence[Object], name: str) -> Object | None:
+    """Return the operator's own CSV of that name: a copied one installs nothing."""
+    for csv in csvs:
+        if csv["metadata"]["name"] == name and "olm.copiedFrom" not in (csv["metadata"].get("labels") or {}):
+            return csv
+    return None
+
+
+def installed(view: View, name: str) -> bool:
+    """Tell whether the operator is installed as this CSV and really runs; what the conditions say does not matter."""
+    status = (view.subscription or {}).get("status") or {}
+    csv = find_csv(view.csvs, name)
+    return (
+        csv is not None
+        and not csv["metadata"].get("deletionTimestamp")
+        and (csv.get("status") or {}).get("phase") == "Succeeded"
+        and status.get("installedCSV") == name
+        and all(rolled_out(view.deployments.get(item)).state == READY for item in deployments_of(csv))
+    )
+
+
+def judge(wanted: Wanted, target: Target, view: View, approval: Approval | None = None) -> Verdict:
+    """Return the verdict for one operator."""
+    if installed(view, target.csv):
+        return Verdict.ready(f"{target.csv} runs", stable_for=STABLE)
+    if view.subscription is None:
+        return Verdict.failed("SubscriptionGone", "the Subscription was deleted", "Run again.", grace=5)
+    if approval and approval.action == "refuse":
+        return Verdict.failed(approval.reason, approval.message, approval.remedy, grace=5)
+    csv = find_csv(view.csvs, target.csv)
+    if csv is not None:
+        return _judge_csv(wanted, csv, view)
+    verdict = _judge_plan(wanted, target, view)
+    if verdict is not None:
+        return verdict
+    return _judge_conditions(wanted, view) or _judge_silence(wanted, view)
+
+
+def _judge_csv(wanted: Wanted, csv: Object, view: View) -> Verdict:
+    name, status = csv["metadata"]["name"], csv.get("status") or {}
+    phase, reason, message = status.get("phase") or "", status.get("reason") or "", status.get("message") or ""
+    if csv["metadata"].get("deletionTimestamp"):
+        return Verdict.pending("CSVDeleting", f"{name} is being deleted")
+    if phase == "Failed" and reason in TERMINAL_CSV:
+        return Verdict.failed(reason, f"{name}: {message}", TERMINAL_CSV[reason], grace=5)
+    if phase == "Pending" and reason == "OperatorConditionNotUpgradeable":
+        return Verdict.pending(reason, f"{name}: {message}")  # the operator itself says not now
+    if reason == "RequirementsNotMet":
+        unmet = unmet_requirements(csv)
+        text = f"{name}: {'; '.join(unmet) or message}"
+        if any("minKubeVersion" in item for item in unmet):
+            return Verdict.failed("MinKubeVersion", text, "Choose a version for this cluster's Kubernetes.", grace=5)
+        return Verdict.failed(
+            reason, text, "Restore what is missing; the CSV goes on by itself.", grace=REQUIREMENT_GRACE
+        )
+    if phase == "Succeeded":
+        for item in deployments_of(csv):
+            verdict = rolled_out(view.deployments.get(item))
+            if verdict.state != READY:
+                return Verdict.pending("DeploymentNotReady", f"Deployment {item} {verdict.message}")
+        return Verdict.pending("Settling", f"{name} runs; OLM has not noted it in the Subscription yet")
+    # Failed with InstallCheckFailed, ComponentUnhealthy and so on: OLM tries again for ever, and it may well heal.
+    return Verdict.pending(phase or "CSVNew", f"{name}: {message or reason}")
+
+
+def unmet_requirements(csv: Object) -> list[str]:
+    """Return the requirements of a CSV that are not satisfied, in words, with the rules that are missing."""
+    unmet = []
+    for item in (csv.get("status") or {}).get("requirementStatus") or []:
+        if item.get("status") == "Present":
+            continue
+        rules = [rule["message"] for rule in item.get("dependents") or [] if rule.get("status") == "NotSatisfied"]
+        detail = ", ".join(rules) or item.get("message") or item.get("status")
+        unmet.append(f"{item.get('kind')} {item.get('name')}: {detail}")
+    return unmet
+
+
+def _judge_plan(wanted: Wanted, target: Target, view: View) -> Verdict | None:
+    """Judge by the plan, or return None when it says nothing."""
+    status = t.cast(Object, view.subscription).get("status") or {}
+    plan = view.plan
+    if plan is None:
+        if status.get("state") == "UpgradePending" and condition(view.subscription, "InstallPlanMissing"):
+            return _dead(wanted, "its InstallPlan was deleted after it had failed")
+        return None
+    name, phase = plan["metadata"]["name"], (plan.get("status") or {}).get("phase") or ""
+    message = (plan.get("status") or {}).get("message") or ""
+    if not message:
+        found = next((c for c in (plan.get("status") or {}).get("conditions") or [] if c.get("message")), {})
+        message = found.get("message", "")
+    names = plan["spec"].get("clusterServiceVersionNames") or []
+    if phase == "Failed":
+        text = crd_safety(message) or message
+        return Verdict.failed(
+            "InstallPlanFailed",
+            f"plan {name}: {text}",
+            "Repair the cause, then reset the plan (option reset_failed_plan). Do not delete the plan: OLM does not "
+            "make a new one.",
+            grace=3,
+        )
+    if phase == "Installing" and message:
+        text = crd_safety(message) or message
+        return Verdict.pending("InstallPlanRetrying", f"plan {name}: {text}")
+    if phase == "Complete" and status.get("currentCSV") in names and find_csv(view.csvs, status["currentCSV"]) is None:
+        return _dead(wanted, f"plan {name} is Complete but {status['currentCSV']} does not exist")
+    if phase in ("Installing", "") and not (phase == "" and plan["spec"].get("approved")):
+        return Verdict.pending("InstallPlan" + (phase or "New"), f"plan {name} for {', '.join(names)}")
+    if phase == "RequiresApproval":
+        return Verdict.pending("RequiresApproval", f"plan {name} for {', '.join(names)}")
+    steps = [csv for csv in view.csvs if csv["metadata"]["name"] in names]
+    for csv in steps:  # a step on the way to the target
+        state = csv.get("status") or {}
+        if state.get("phase") != "Succeeded":
+            return _judge_csv(wanted, csv, view)
+    return None
+
+
+def _dead(wanted: Wanted, why: str) -> Verdict:
+    return Verdict.failed(
+        "DeadSubscription",
+        f"{why}; OLM will not go on",
+        f"Delete the Subscription of {wanted.package} in {wanted.namespace} and run again (option "
+        "recreate_dead_subscription does so).",
+        grace=20,
+    )
+
+
+def _judge_conditions(wanted: Wanted, view: View) -> Verdict | None:
+    """Judge by the Subscription's conditions, or return None when they explain nothing."""
+    resolution = condition(view.subscription, "ResolutionFailed")
+    if resolution and resolution.get("status") == "True":
+        return _judge_resolution(wanted, resolution.get("message") or "", view)
+    failed = condition(view.subscription, "BundleUnpackFailed")
+    if failed and failed.get("status") == "True" and failed.get("reason") != "EnsureInstallPlanFailed":
+        return Verdict.failed(
+            "BundleUnpackFailed",
+            failed.get("message") or "",
+            f"Repair the cause (image, mirror, pull secret, quota), then delete the failed unpack Job: oc get jobs -n "
+            f"{wanted.catalog_namespace} -l operatorframework.io/bundle-unpack-ref. OLM retries by itself after about "
+            "six minutes.",
+            grace=CATALOG_GRACE if failed.get("message") in view.stale else 5,
+        )
+    unpacking = condition(view.subscription, "BundleUnpacking")
+    if unpacking and unpacking.get("status") == "True":
+        return Verdict.pending("BundleUnpacking", unpacking.get("message") or "OLM unpacks the operator's bundle")
+    return None
+
+
+def _judge_resolution(wanted: Wanted, message: str, view: View) -> Verdict:
+    kind, name = resolution_class(message)
+    stale = message in view.stale
+    if kind == "catalog_unhealthy":
+        remedy = f"Look at CatalogSource {name} and its pod; a catalog that nobody needs can be deleted."
+        return Verdict.failed("CatalogUnhealthy", f"catalog {name}: {message}", remedy, grace=CATALOG_GRACE)
+    if kind.startswith("no_such"):
+        what = {"no_such_catalog": "Catalog", "no_such_package": "Package", "no_such_channel": "Channel"}
+        text = f"NoSuch{what.get(kind, 'Version')}"
+        grace = CATALOG_GRACE if stale or not catalogs_ready(wanted, view.catalogs) else NOT_FOUND_GRACE
+        return Verdict.failed(text, message, "Name one that the catalog has: oc get packagemanifests.", grace=grace)
+    if kind == "missing_dependency":
+        remedy = "Install the operator that provides this API first, or make its catalog available."
+        return Verdict.failed("MissingDependency", message, remedy, grace=CATALOG_GRACE if stale else RESOLUTION_GRACE)
+    moving = [
+        csv["metadata"]["name"]
+        for csv in view.csvs
+        if (csv.get("status") or {}).get("phase") in ("Replacing", "Pending", "Installing", "InstallReady", "Deleting")
+    ]
+    if moving or ((view.plan or {}).get("status") or {}).get("phase") == "Installing":
+        return Verdict.pending("Resolving", f"an upgrade is running ({', '.join(moving)}); OLM says: {message}")
+    grace = CATALOG_GRACE if stale else RESOLUTION_GRACE
+    if kind == "orphan_csv" and is_orphan(name, view.csvs, view.subscriptions):
+        remedy = f"Delete ClusterServiceVersion {name} in {wanted.namespace} (option replace_orphan does so); CRDs stay."
+        return Verdict.failed("OrphanCSV", f"{name} is there and belongs to no Subscription: {message}", remedy, grace)
+    if kind == "api_conflict":
+        remedy = "Two operators provide the same API: remove one of them."
+        return Verdict.failed("ApiConflict", f"{name}: {message}", remedy, grace=grace)
+    return Verdict.failed("ConstraintsNotSatisfiable", message, "Remove what the message names.", grace=grace)
+
+
+def catalogs_ready(wanted: Wanted, catalogs: t.Sequence[Object]) -> bool:
+    """Tell whether the wanted catalog is there and connected; READY is the one signal that can be trusted."""
+    for catalog in catalogs:
+        metadata = catalog["metadata"]
+        if (metadata["name"], metadata["namespace"]) == (wanted.catalog, wanted.catalog_namespace):
+            return catalog_state(catalog) == "READY"
+    return False
+
+
+def catalog_state(catalog: Object) -> str:
+    """Return the last seen connection state of a CatalogSource, `UNKNOWN` before the first."""
+    state = ((catalog.get("status") or {}).get("connectionState") or {}).get("lastObservedState")
+    return t.cast(str, state or "UNKNOWN")
+
+
+def _judge_silence(wanted: Wanted, view: View) -> Verdict:
+    """Nothing is said anywhere: find out why."""
+    if len(view.groups) != 1:
+        names = ", ".join(group["metadata"]["name"] for group in view.groups) or "none"
+        return Verdict.failed(
+            "OperatorGroups",
+            f"namespace {wanted.namespace} needs exactly one OperatorGroup for OLM to act, it has: {names}",
+            "Leave exactly one; OLM then goes on by itself.",
+            grace=SILENCE_GRACE,
+        )
+    sick = {
+        f"{c['metadata']['namespace']}/{c['metadata']['name']}": catalog_state(c)
+        for c in view.catalogs
+        if catalog_state(c) != "READY"
+    }
+    if sick:
+        text = ", ".join(f"{name} is {state}" for name, state in sorted(sick.items()))
+        return Verdict.pending("CatalogNotReady", f"OLM resolves nothing while a catalog does not answer: {text}")
+    return Verdict.pending("Resolving", "OLM has not made a plan yet")

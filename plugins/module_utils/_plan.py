@@ -1,0 +1,223 @@
+# Copyright: (c) 2026, rhdh.orchestrator contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an install would meet on a cluster: versions, what is adopted, what is created, what blocks. PRIVATE."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import ApiError, Object, Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._releases import check_openshift
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._status import PLATFORM, openshift_version
+
+DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
+OTHER_LOGIC_PACKAGES = ("logic-operator-rhel8", "logic-operator")  # both reconcile the same kinds: never both
+
+
+def rights(release: Object, namespace: str) -> list[tuple[str, k.Kind, str | None]]:
+    """Return what an install must be allowed to do, as (verb, kind, namespace or None for the whole cluster)."""
+    needed: list[tuple[str, k.Kind, str | None]] = [
+        ("list", k.SUBSCRIPTION, None),
+        ("create", k.NAMESPACE, None),
+        ("get", k.CRD, None),
+        ("patch", k.KNATIVE_SERVING, "knative-serving"),
+        ("patch", k.KNATIVE_EVENTING, "knative-eventing"),
+        ("patch", k.BACKSTAGE, namespace),
+        ("patch", k.SONATAFLOW_PLATFORM, namespace),
+        ("get", k.SECRET, namespace),
+        ("create", k.JOB, namespace),
+    ]
+    for home in sorted({part["namespace"] for part in release["operators"].values()}):
+        needed += [("patch", k.SUBSCRIPTION, home), ("patch", k.OPERATOR_GROUP, home), ("patch", k.INSTALL_PLAN, home)]
+        needed += [("list", k.CSV, home), ("list", k.DEPLOYMENT, home)]
+    return needed
+
+
+def collect(session: Session, release: Object, namespace: str, catalog: str, catalog_namespace: str) -> Object:
+    """Read what `judge` needs. Reads that our credentials do not allow are told there as missing rights."""
+    unreadable: list[str] = []
+
+    def read(kind: k.Kind, *args: t.Any, **kwargs: t.Any) -> list[Object]:
+        try:
+            return session.list(kind, *args, **kwargs)
+        except ApiError as exc:
+            if not exc.forbidden:
+                raise
+            unreadable.append(f"list {kind.plural}")
+            return []
+
+    # One package at a time: a whole catalog is many megabytes, and a GET by name may answer for another catalog.
+    packages = [
+        manifest
+        for part in release["operators"].values()
+        for manifest in read(
+            k.PACKAGE_MANIFEST,
+            catalog_namespace,
+            label_selector=f"catalog={catalog}",
+            field_selector=f"metadata.name={part['package']}",
+        )
+    ]
+    return {
+        "cluster_version": session.get(k.CLUSTER_VERSION, "version"),
+        "subscription_versions": session.served_versions(k.SUBSCRIPTION),
+        "catalog": session.get(k.CATALOG_SOURCE, catalog, catalog_namespace),
+        "packages": [
+            item
+            for item in packages
+            if item["status"].get("catalogSource") == catalog
+            and item["status"].get("catalogSourceNamespace") == catalog_namespace
+        ],
+        "subscriptions": read(k.SUBSCRIPTION),
+        "namespaces": read(k.NAMESPACE),
+        "storage_classes": read(k.STORAGE_CLASS),
+        "serving": read(k.KNATIVE_SERVING),
+        "eventing": read(k.KNATIVE_EVENTING),
+        "backstages": read(k.BACKSTAGE.at(release["backstage_api"]), namespace),
+        "platforms": read(k.SONATAFLOW_PLATFORM, namespace),
+        "unreadable": unreadable,
+        "missing_rights": session.missing_rights(rights(release, namespace)),
+    }
+
+
+def judge(
+    facts: Object, release: Object, namespace: str, name: str, catalog: str, *, allow_unvalidated: bool
+) -> Object:
+    """Decide what an install would do and what stands in its way. `blocks` is empty when it can begin."""
+    blocks: list[str] = []
+    warnings: list[str] = []
+    adopted: list[str] = []
+    created: list[str] = []
+    unvalidated = warnings if allow_unvalidated else blocks
+
+    version = openshift_version(facts["cluster_version"])
+    if not facts["subscription_versions"]:
+        blocks.append(
+            "Operator Lifecycle Manager is not here: the API subscriptions.operators.coreos.com is not served. "
+            "Use an OpenShift cluster whose OLM is enabled."
+        )
+    if version is None:
+        unvalidated.append("No ClusterVersion was found, so this does not look like OpenShift.")
+    elif problem := check_openshift(release["name"], version):
+        unvalidated.append(problem)
+
+    _judge_catalog(facts, catalog, blocks)
+    for part in release["operators"].values():
+        _judge_operator(facts, part, catalog, adopted, created, blocks, unvalidated)
+    _judge_objects(facts, release, namespace, name, adopted, created, blocks)
+
+    if missing := sorted({*facts["missing_rights"], *facts["unreadable"]}):
+        blocks.append("These rights are missing: " + "; ".join(missing) + ". Grant them, or use other credentials.")
+    return {
+        "release": release["name"],
+        "openshift": version,
+        "versions": {part["package"]: part["version"] for part in release["operators"].values()},
+        "adopted": adopted,
+        "created": created,
+        "blocks": blocks,
+        "warnings": warnings,
+    }
+
+
+def _judge_catalog(facts: Object, catalog: str, blocks: list[str]) -> None:
+    source = facts["catalog"]
+    if source is None:
+        blocks.append(f"CatalogSource {catalog} does not exist. Name the one to use with orchestrator_catalog.")
+        return
+    state = ((source.get("status") or {}).get("connectionState") or {}).get("lastObservedState")
+    if state != "READY":
+        blocks.append(f"CatalogSource {catalog} is {state or 'not connected'}, it must be READY. Look at its pod.")
+
+
+def _judge_operator(
+    facts: Object,
+    part: Object,
+    catalog: str,
+    adopted: list[str],
+    created: list[str],
+    blocks: list[str],
+    unvalidated: list[str],
+) -> None:
+    package, wanted = part["package"], part["version"]
+    for subscription in facts["subscriptions"]:
+        name = subscription["spec"].get("name")
+        place = f"Subscription {subscription['metadata']['namespace']}/{subscription['metadata']['name']}"
+        if name in OTHER_LOGIC_PACKAGES and package in OTHER_LOGIC_PACKAGES and name != package:
+            blocks.append(
+                f"{place} is for {name}, which serves the same APIs as {package}. Upgrade or remove it first."
+            )
+        if name != package:
+            continue
+        installed = (subscription.get("status") or {}).get("installedCSV")
+        adopted.append(f"{place} for {package}" + (f" ({installed})" if installed else ""))
+        if installed and not installed.endswith(f".v{wanted}"):
+            unvalidated.append(
+                f"{place} has {installed} installed, the validated version is {wanted}. Set "
+                "orchestrator_allow_unvalidated to go on with it, or upgrade it."
+            )
+        return
+    created.append(f"Subscription for {package} {wanted} in {part['namespace']}")
+    if not facts["packages"]:
+        return  # the catalog's own problem is told once
+    manifest = next((item for item in facts["packages"] if item["metadata"]["name"] == package), None)
+    if manifest is None:
+        blocks.append(f"CatalogSource {catalog} has no package {package}.")
+        return
+    channels = {channel["name"]: channel for channel in manifest["status"]["channels"]}
+    channel = channels.get(part["channel"])
+    if channel is None:
+        blocks.append(f"Package {package} has no channel {part['channel']}; it has {', '.join(sorted(channels))}.")
+        return
+    versions = [entry.get("version") for entry in channel.get("entries") or []]
+    if wanted not in versions:
+        offered = ", ".join(filter(None, versions[:10]))
+        blocks.append(f"Channel {part['channel']} of {package} has no version {wanted}; it has {offered}.")
+
+
+def _judge_objects(
+    facts: Object,
+    release: Object,
+    namespace: str,
+    name: str,
+    adopted: list[str],
+    created: list[str],
+    blocks: list[str],
+) -> None:
+    homes = {part["namespace"] for part in release["operators"].values()}
+    for found in facts["namespaces"]:
+        used = found["metadata"]["name"] in {*homes, namespace, "knative-serving", "knative-eventing"}
+        if used and found["metadata"].get("deletionTimestamp"):
+            blocks.append(f"Namespace {found['metadata']['name']} is being deleted. Wait until it is gone.")
+    for kind, objects in (("KnativeServing", facts["serving"]), ("KnativeEventing", facts["eventing"])):
+        for found in objects:
+            adopted.append(f"{kind} {found['metadata']['namespace']}/{found['metadata']['name']}")
+        if not objects:
+            created.append(kind)
+    names = [found["metadata"]["name"] for found in facts["backstages"]]
+    if name in names:
+        adopted.append(f"Backstage {namespace}/{name}")
+    else:
+        created.append(f"Backstage {namespace}/{name}")
+        if not any(
+            (item["metadata"].get("annotations") or {}).get(DEFAULT_STORAGE_CLASS) == "true"
+            for item in facts["storage_classes"]
+        ):
+            blocks.append("No default StorageClass: the volume of Developer Hub's PostgreSQL would never be bound.")
+    for platform in facts["platforms"]:
+        owners = [
+            owner["name"] for owner in platform["metadata"].get("ownerReferences") or [] if owner["kind"] == "Backstage"
+        ]
+        place = f"SonataFlowPlatform {namespace}/{platform['metadata']['name']}"
+        if platform["metadata"]["name"] == PLATFORM and owners == [name]:
+            adopted.append(place)
+        elif owners:
+            blocks.append(
+                f"{place} belongs to Backstage {owners[0]}: only one in a namespace can have the Orchestrator."
+            )
+        else:
+            blocks.append(
+                f"{place} exists and belongs to no Backstage: Developer Hub would take it over and delete it with "
+                "itself. Use another namespace, or remove it."
+            )

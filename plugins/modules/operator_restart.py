@@ -1,0 +1,147 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, rhdh.orchestrator contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: operator_restart
+short_description: Restart an operator that started before APIs which it looks for only at its start
+version_added: 0.1.0
+author:
+  - rhdh.orchestrator contributors (@rhdh-orchestrator)
+description:
+  - Some operators decide once, when their manager starts, which APIs they watch. The Serverless Logic operator does
+    so for Knative Eventing. One that was there first works, but misses changes until it is restarted.
+  - Deletes those pods of the operator that started before one of the given APIs was served, and waits until the
+    operator is available again. Does nothing where no pod is that old, or where an API is not served at all.
+extends_documentation_fragment:
+  - kubernetes.core.k8s_auth_options
+  - rhdh.orchestrator.attributes
+options:
+  package:
+    description: Package of the operator; its Subscription is found in any namespace.
+    type: str
+    required: true
+  apis:
+    description: Names of the CustomResourceDefinitions that the operator looks for.
+    type: list
+    elements: str
+    required: true
+  wait_timeout:
+    description: Longest time in seconds until the operator is available again.
+    type: int
+    default: 300
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+requirements:
+  - python >= 3.9
+  - kubernetes >= 24.2.0
+  - PyYAML >= 3.11
+"""
+
+EXAMPLES = r"""
+- name: Let the Serverless Logic operator see Knative Eventing
+  rhdh.orchestrator.operator_restart:
+    package: logic-operator
+    apis:
+      - brokers.eventing.knative.dev
+      - triggers.eventing.knative.dev
+"""
+
+RETURN = r"""
+restarted:
+  description: Names of the pods that were, or in check mode would be, deleted.
+  returned: success
+  type: list
+  elements: str
+elapsed:
+  description: Seconds until the operator was available again.
+  returned: when a pod was deleted
+  type: float
+timeline:
+  description: State changes while waiting.
+  returned: when a pod was deleted
+  type: list
+  elements: dict
+requests:
+  description: Number of requests by verb.
+  returned: success
+  type: dict
+"""
+
+import typing as t
+
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _restart
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
+    auth_argument_spec,
+    new_module,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
+    WaitFailed,
+    run,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    Snapshot,
+    Source,
+    Verdict,
+    rolled_out,
+    wait,
+)
+
+
+def restart(module: t.Any, session: Session) -> dict[str, t.Any]:
+    """Delete the pods that are too old and wait for their successors."""
+    package = module.params["package"]
+    found = _restart.installed_by(session.list(k.SUBSCRIPTION), package)
+    csv = session.get(k.CSV, found[1], found[0]) if found else None
+    if found is None or csv is None:
+        return {"changed": False, "restarted": []}
+    namespace = found[0]
+    names = _restart.deployments_of(csv)
+    owned = _restart.pods_of(session.list(k.POD, namespace), names)
+    crds = [session.get(k.CRD, api) for api in module.params["apis"]]
+    old = _restart.outdated(owned, crds)
+    result = {"changed": bool(old), "restarted": [pod["metadata"]["name"] for pod in old]}
+    if not old or module.check_mode:
+        return result
+    for pod in old:
+        session.delete(k.POD, pod["metadata"]["name"], namespace, uid=pod["metadata"]["uid"])
+    gone = {pod["metadata"]["uid"] for pod in old}
+
+    def judge(snapshot: Snapshot) -> dict[str, Verdict]:
+        left = [pod for pod in snapshot.list(k.POD, namespace) if pod["metadata"]["uid"] in gone]
+        if left:
+            return {package: Verdict.pending("Stopping", f"{len(left)} old pod(s) still stopping")}
+        return {name: rolled_out(snapshot.get(k.DEPLOYMENT, name, namespace)) for name in names}
+
+    sources = [Source(k.POD, namespace), Source(k.DEPLOYMENT, namespace)]
+    ended = wait(session, sources, judge, timeout=module.params["wait_timeout"])
+    if ended.phase != "ready":
+        raise WaitFailed(ended, f"operator {package} to be available again after its restart")
+    return {**result, "elapsed": round(ended.elapsed, 2), "timeline": ended.timeline}
+
+
+def main() -> None:
+    module = new_module(
+        argument_spec=auth_argument_spec(
+            package={"type": "str", "required": True},
+            apis={"type": "list", "elements": "str", "required": True},
+            wait_timeout={"type": "int", "default": 300},
+        ),
+        supports_check_mode=True,
+    )
+    run(module, restart)
+
+
+if __name__ == "__main__":
+    main()
