@@ -102,6 +102,14 @@ def bring_up(name: str) -> float:
     return round(time.monotonic() - started, 1)
 
 
+def tree_lines(node: t.Mapping[str, t.Any], depth: int = 0) -> t.Iterator[str]:
+    """Yield a node of verify's status tree and those below it, indented."""
+    detail = f" ({node['detail']})" if node.get("detail") else ""
+    yield f"{'  ' * depth}{node['state']:<9} {node['title']}{detail}"
+    for child in node.get("children", []):
+        yield from tree_lines(child, depth + 1)
+
+
 def show(report: t.Mapping[str, t.Any]) -> None:
     """Print the proof in a form to read."""
     print("\nOperators")
@@ -109,8 +117,7 @@ def show(report: t.Mapping[str, t.Any]) -> None:
         print(f"  {row['package']:<22} {row['version']:<10} {row['phase']:<11} {row['csv']}")
     if report["tree"]:
         print("\nStatus (from the verify playbook)")
-        tree = report["tree"]
-        for line in tree if isinstance(tree, list) else str(tree).splitlines():
+        for line in tree_lines(report["tree"]):
             print(f"  {line}")
     graphql = report["graphql"]
     print("\nGraphQL of the Data Index, through the API server")
@@ -170,7 +177,7 @@ def run(name: str, *, proof_only: bool) -> dict[str, t.Any]:
         verdict = json.loads(verify_file.read_text(encoding="utf-8")) if verify_file.exists() else {}
         if not verdict.get("healthy"):
             problems.append("verify's own report does not say healthy")
-        report["tree"] = verdict
+        report["tree"] = verdict.get("tree")
         say("proof")
         started = time.monotonic()
         found = proof.collect(instance)

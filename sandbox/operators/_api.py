@@ -150,7 +150,7 @@ class Api:
         content_type: str = "application/json",
         params: dict[str, str] | None = None,
     ) -> Object:
-        """Send one request and return the answer; connection errors and 429 are tried again for 30 s. Raises ApiError."""
+        """Send one request and return the answer; connection errors and 429 are tried again for 30 s."""
         if self._session is None:
             limit = aiohttp.ClientTimeout(total=35)
             self._session = aiohttp.ClientSession(timeout=limit, headers={"User-Agent": self._agent})

@@ -164,7 +164,7 @@ class Operator:
         return settings.get(f"operators.{self.name}.{key}", default)
 
     def queue(self, reconcile: Reconcile) -> Queue:
-        """Return a new queue that is worked on by `reconcile(key)`, which returns the seconds to the next look or None."""
+        """Return a new queue, worked on by `reconcile(key)`; it returns the seconds to the next look, or None."""
         queue = Queue(self.name, reconcile)
         self._queues.append(queue)
         return queue

@@ -157,7 +157,6 @@ class Container:
             self._changed()
             return 0.0, 128, False
         self.process = started
-        self._record(started.pid)
         self.state.identity = f"process://{started.pid}"
         self.state.running()
         self.state.started = not self.spec.get("startupProbe")
@@ -195,9 +194,6 @@ class Container:
         if not message and code and self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
             message = process.log_tail(self.log)
         self.state.terminated(code, reason, message)
-
-    def _record(self, pid: int) -> None:
-        (self._directory / "pid").write_text(f"{pid}\n", encoding="ascii")
 
     async def _wait_for_restart(self, ran: float) -> None:
         delay = self._backoff.after(ran)
@@ -267,7 +263,9 @@ class Container:
 
     async def _attempts(self, spec: t.Mapping[str, t.Any], report: str = "") -> t.AsyncIterator[tuple[bool, str]]:
         """Probe for ever; yield each change of the verdict with the last failure's text."""
-        probe = probes.Probe.of(spec, float(self._settings("runtime.probe_time_scale", 0.1)))
+        # Only readiness reports each failure; the other two kill the container, and for that they take their real time.
+        scale = float(self._settings("runtime.probe_time_scale", 0.1))
+        probe = probes.Probe.of(spec, scale, patient=not report)
         await asyncio.sleep(probe.initial_delay)
         while True:
             text = await probes.attempt(spec, self.spec, self._pod.bind, self._runtime.http, self._execute)

@@ -1,4 +1,14 @@
-"""The runtime as a whole: what it watches, whom it plays, what it provisions."""
+"""The runtime as a whole: what it watches, whom it plays, what it provisions.
+
+Settings, read again whenever they change unless said otherwise:
+- runtime.images: entries before those of images.yml (read when the runtime starts)
+- runtime.probe_time_scale: factor on the delay and period of probes (default 0.1; 1 is real time). How long a startup
+  or liveness probe may fail before it kills the container is not shortened
+- runtime.backoff_time_scale: factor on the waiting time of CrashLoopBackOff (default 0.2)
+- runtime.image_pull_seconds: time that each image takes (default 0)
+- runtime.bad_images: regular expressions; these images cannot be pulled
+- runtime.stopped_players: players of the image table whose processes are held down, their containers not ready
+"""
 
 from __future__ import annotations
 
@@ -47,7 +57,7 @@ class Runtime:
         self._names_dirty = asyncio.Event()
         self._storage_dirty = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ready: set[str] = set()
+        self._listed = False
 
     def setting(self, key: str, default: t.Any = None) -> t.Any:
         """Return one switch of this sandbox."""
@@ -142,16 +152,16 @@ class Runtime:
             return
         if not pod["spec"].get("nodeName") or not images.plays(self.table, pod):
             return
-        if not self._ready:
+        if not self._listed:
             # The first list: addresses in use have to be known before new ones are given out.
             self._seen_pods[uid] = pod
             return
         self._begin(pod)
 
     def _pods_listed(self) -> None:
-        if self._ready:
+        if self._listed:
             return
-        self._ready.add("pods")
+        self._listed = True
         waiting = sorted(self._seen_pods.values(), key=lambda pod: "podIP" not in (pod.get("status") or {}))
         self._seen_pods = {}
         self._forget_old_directories({pod["metadata"]["uid"] for pod in waiting})

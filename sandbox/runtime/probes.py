@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import typing as t
 from dataclasses import dataclass
 
@@ -28,14 +29,21 @@ class Probe:
     run: int = 0
 
     @classmethod
-    def of(cls, spec: t.Mapping[str, t.Any], scale: float) -> Probe:
-        """Read a probe of a container. Delay and period are multiplied by `scale`, the timeout is not."""
+    def of(cls, spec: t.Mapping[str, t.Any], scale: float, patient: bool = False) -> Probe:
+        """Read a probe of a container. Delay and period are multiplied by `scale`, the timeout is not.
+
+        `patient` keeps the real time from the first failure to the verdict: a probe that kills the container must not
+        get ten times stricter because attempts come ten times faster.
+        """
+        failures = spec.get("failureThreshold", 3)
+        if patient and 0 < scale < 1:
+            failures = math.ceil(failures / scale)
         return cls(
             initial_delay=spec.get("initialDelaySeconds", 0) * scale,
             period=max(MINIMUM_PERIOD, spec.get("periodSeconds", 10) * scale),
             timeout=spec.get("timeoutSeconds", 1),
             success_threshold=spec.get("successThreshold", 1),
-            failure_threshold=spec.get("failureThreshold", 3),
+            failure_threshold=failures,
         )
 
     def record(self, success: bool) -> bool:
