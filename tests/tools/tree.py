@@ -49,6 +49,8 @@ def make(base: Path, left_out: tuple[str, ...] = LEFT_OUT) -> Path:
             continue
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, place / name)
+    # A repository of its own, or the tools would ask the outer one, which ignores everything below build/.
+    subprocess.run(["git", "init", "-q", str(place)], check=True)
     neighbour = base / "ansible_collections" / "kubernetes"
     neighbour.unlink(missing_ok=True)
     os.symlink(bundled_collections() / "kubernetes", neighbour)

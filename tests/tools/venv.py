@@ -90,10 +90,11 @@ def run_pip(python, arguments, total, what):
     """Run pip with progress lines. Raises Problem with the tail of pip's output when it fails."""
     command = [python, "-m", "pip", "--no-input", "--disable-pip-version-check", *arguments]
     started = last = time.monotonic()
-    tail, seen = [], 0
+    tail = []  # type: list[str]
+    seen = 0
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     try:
-        for line in child.stdout:
+        for line in child.stdout or ():
             tail = ([*tail, line.rstrip()])[-25:]
             if re.match(r"\s*(Collecting|Requirement already satisfied)", line):
                 seen += 1
@@ -118,15 +119,15 @@ def run_pip(python, arguments, total, what):
 def has_go():
     """True when a Go that can build the sandbox's tools is on PATH (its minor version is in requirements/go.in)."""
     with open(os.path.join(ROOT, "requirements", "go.in"), encoding="utf-8") as stream:
-        wanted = tuple(int(part) for part in re.search(r">=(\d+)\.(\d+)", stream.read()).groups())
+        wanted = re.search(r">=(\d+)\.(\d+)", stream.read())
     try:
-        text = subprocess.run(
-            ["go", "version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
-        ).stdout.decode()
+        done = subprocess.run(["go", "version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     except OSError:
         return False
-    found = re.search(r"go(\d+)\.(\d+)", text)
-    return bool(found) and tuple(int(part) for part in found.groups()) >= wanted
+    found = re.search(r"go(\d+)\.(\d+)", done.stdout.decode())
+    if wanted is None or found is None:
+        return False
+    return [int(part) for part in found.groups()] >= [int(part) for part in wanted.groups()]
 
 
 def make(row):

@@ -8,10 +8,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE, NAME = "rhdh", "orchestrator"
+
+
+# A busy machine is no failure: how long one example takes says nothing here.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 
 def _is_there() -> bool:

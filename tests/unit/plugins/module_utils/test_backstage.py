@@ -1,0 +1,262 @@
+"""Decisions about a Backstage with the orchestrator."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _backstage as b
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _releases
+
+RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recorded" / "rhdh-operator"
+NAMES = b.Names("dh", "t3")
+ROW = _releases.release("1.10")
+
+
+def recorded(name: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Objects as a real API server held them, by kind and name."""
+    path = RECORDED / name
+    if not path.exists():
+        warnings.warn(f"RECORDINGS OF THE REAL OPERATORS ARE MISSING ({path}): their test proves nothing", stacklevel=2)
+        pytest.skip(f"{path} is not there")
+    docs = [doc for doc in yaml.safe_load_all(path.read_text(encoding="utf-8")) if doc]
+    return {(doc["kind"], doc["metadata"]["name"]): doc for doc in docs}
+
+
+def backstage(**more: Any) -> dict[str, Any]:
+    return {"kind": "Backstage", "metadata": {"name": "dh", "namespace": "t3", "uid": "u1"}, **more}
+
+
+def owned(kind: str, name: str, uid: str | None, owner: str = "dh") -> dict[str, Any]:
+    references = [{"kind": "Backstage", "name": owner, "uid": uid, "controller": True}] if uid else []
+    return {"kind": kind, "metadata": {"name": name, "namespace": "t3", "ownerReferences": references}}
+
+
+def failed(message: str) -> dict[str, Any]:
+    return backstage(status={"conditions": [{"type": "Deployed", "status": "False", "reason": "DeployFailed",
+                                             "message": message}]})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("current", "lightspeed", "expected"),
+    [
+        (None, None, [("orchestrator", True)]),
+        (None, False, [("orchestrator", True), ("lightspeed", False)]),
+        ([], None, [("orchestrator", True), ("lightspeed", False)]),  # an empty list had switched it off
+        ([{"name": "lightspeed", "enabled": False}], None, [("lightspeed", False), ("orchestrator", True)]),
+        ([{"name": "lightspeed"}], False, [("lightspeed", False), ("orchestrator", True)]),
+        ([{"name": "x"}, {"name": "x", "enabled": False}], None, [("x", False), ("orchestrator", True)]),
+    ],
+)
+def test_flavours(current: list | None, lightspeed: bool | None, expected: list) -> None:
+    merged = b.merge_flavours(current, True, lightspeed)
+    assert [(flavour["name"], flavour["enabled"]) for flavour in merged] == expected
+    assert b.merge_flavours(merged, True, lightspeed) == merged
+
+
+def spec(row: dict, live: dict | None = None, user: dict | None = None, **more: Any) -> dict[str, Any]:
+    options = {"orchestrator": True, "lightspeed": None, "replicas": None, "plugins_config_map": None, "token": None}
+    return b.desired_spec(row, live, user=user or {}, **{**options, **more})
+
+
+def test_spec_holds_only_what_we_own() -> None:
+    assert spec(ROW) == {"flavours": [{"name": "orchestrator", "enabled": True}]}
+    assert spec(_releases.release("1.9"), plugins_config_map="p") == {
+        "application": {"dynamicPluginsConfigMapName": "p"}
+    }
+
+
+def test_spec_merges_deeply_and_carries_the_token() -> None:
+    user = {"deployment": {"patch": {"spec": {"template": {"x": 1}}}}}
+    wanted = spec(ROW, user=user, replicas=2, token="abc")
+    assert wanted["deployment"]["patch"]["spec"] == {"template": {"x": 1}, "replicas": 2}
+    assert b.token_of({"spec": wanted}) == "abc"
+    assert user == {"deployment": {"patch": {"spec": {"template": {"x": 1}}}}}
+    assert b.token_of(None) is None
+
+
+def test_flavours_of_the_live_object_are_kept() -> None:
+    live = backstage(spec={"flavours": [{"name": "mine", "enabled": True}]})
+    assert [flavour["name"] for flavour in spec(ROW, live)["flavours"]] == ["mine", "orchestrator"]
+
+
+def test_references() -> None:
+    application = {
+        "appConfig": {"configMaps": [{"name": "a"}]},
+        "extraEnvs": {"secrets": [{"name": "s", "key": "k"}], "envs": [{"name": "X", "value": "1"}]},
+        "extraFiles": {"secrets": [{"name": "s"}]},
+    }
+    assert [(kind.kind, name) for kind, name in b.references({"application": application})] == [
+        ("ConfigMap", "a"),
+        ("Secret", "s"),
+    ]
+
+
+def test_spec_problems() -> None:
+    assert "has no flavours" in b.spec_problems(_releases.release("1.9"), {"flavours": []})[0]
+    assert len(b.spec_problems(ROW, {"flavours": ["x"], "application": [], "deployment": {"patch": 1}})) == 3
+    assert b.spec_problems(ROW, {"flavours": [], "database": {"enableLocalDb": False}}) == []
+
+
+def test_served_problem() -> None:
+    assert b.served_problem(ROW, ["v1alpha4", "v1alpha5"]) == ""
+    assert "install the Developer Hub operator" in b.served_problem(ROW, [])
+    assert "channel fast-1.7" in b.served_problem(_releases.release("1.7"), ["v1alpha5"])
+
+
+def test_dependencies_of_others_are_refused() -> None:
+    ours, nobodys = owned("SonataFlowPlatform", b.PLATFORM, "u1"), owned("NetworkPolicy", b.POLICIES[0], None)
+    assert b.dependency_problems(backstage(), [ours]) == []
+    (problem,) = b.dependency_problems(backstage(), [ours, nobodys])
+    assert "has no owner" in problem
+    assert "belongs to Backstage dh" in b.dependency_problems(None, [ours])[0]
+
+
+def test_a_second_orchestrator_is_recognised() -> None:
+    assert b.has_orchestrator(backstage(spec={"flavours": [{"name": "orchestrator"}]}), [], False)
+    assert not b.has_orchestrator(backstage(spec={"flavours": [{"name": "orchestrator", "enabled": False}]}), [], False)
+    assert b.has_orchestrator(backstage(), [owned("NetworkPolicy", b.POLICIES[0], "u1")], False)
+    assert b.has_orchestrator(backstage(), [], True)
+
+
+def test_external_database() -> None:
+    assert b.external_database_problem(ROW, NAMES, True) == ""
+    assert "which does not exist" in b.external_database_problem(ROW, NAMES, False)
+    assert "dependencies: [{}]" in b.external_database_problem(_releases.release("1.9"), NAMES, True)
+
+
+def test_the_recorded_ready_hub_is_ready() -> None:
+    objects = recorded("backstage-1.10-ready.yaml")
+    hub = objects["Backstage", "dh"]
+    hub["metadata"]["uid"] = "u1"
+    platform = objects["SonataFlowPlatform", b.PLATFORM]
+    platform["metadata"]["ownerReferences"][0]["uid"] = "u1"
+    assert b.judge_backstage(hub).state == "ready"
+    assert b.judge_workload(objects["Deployment", NAMES.workload], None).state == "ready"
+    assert b.judge_platform(platform, hub, NAMES, True).state == "ready"
+    platform["spec"]["services"]["jobService"]["persistence"]["postgresql"]["secretRef"]["name"] = "other"
+    assert b.judge_platform(platform, hub, NAMES, True).reason == "OtherDatabase"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "backstage-1.10-rolling-update-stuck-deployed-true.yaml",
+        "backstage-1.10-rollout-deadline-exceeded-deployed-true.yaml",
+        "backstage-1.10-scaled-to-zero.yaml",
+    ],
+)
+def test_deployed_is_true_and_yet_it_is_not_ready(name: str) -> None:
+    objects = recorded(name)
+    (hub,) = [obj for (kind, _), obj in objects.items() if kind == "Backstage"]
+    (workload,) = [obj for (kind, _), obj in objects.items() if kind == "Deployment"]
+    assert b.judge_backstage(hub).state == "ready"
+    assert b.judge_workload(workload, None).state == "pending"
+
+
+def test_the_old_workload_does_not_pass_for_the_new_one() -> None:
+    workload = copy.deepcopy(recorded("backstage-1.10-ready.yaml")["Deployment", NAMES.workload])
+    assert b.judge_workload(workload, "new").reason == "NotSeen"
+    workload["metadata"]["annotations"][b.HANDSHAKE] = "new"
+    assert b.judge_workload(workload, "new").state == "ready"
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("backstage-1.10-error-e-missing-plugins.yaml", ("ConfigMap", "nosuch")),
+        ("backstage-1.10-sfp-crd-missing.yaml", ("SonataFlowPlatform", "sonataflow.org/v1alpha08")),
+        ("backstage-1.10-error-e-flavour.yaml", None),
+        ("backstage-1.10-error-e-badyaml.yaml", None),
+        ("backstage-1.10-error-platform-invalid.yaml", None),
+    ],
+)
+def test_recorded_failures_are_never_final_at_once(name: str, missing: tuple | None) -> None:
+    (hub,) = [obj for (kind, _), obj in recorded(name).items() if kind == "Backstage"]
+    verdict = b.judge_backstage(hub)
+    assert verdict.state == "failed"
+    assert verdict.grace >= 30
+    assert verdict.remedy
+    message = hub["status"]["conditions"][0]["message"]
+    assert b.explain_failure(message).missing == missing
+    assert "cannot apply it" not in b.explain_failure(message).summary
+
+
+def test_an_unknown_failure_is_shown_and_has_time() -> None:
+    verdict = b.judge_backstage(failed("something new"))
+    assert "something new" in verdict.message
+    assert verdict.grace == 300
+
+
+def test_touching() -> None:
+    known, unknown = b.explain_failure('Secret "x" not found'), b.explain_failure("odd")
+    assert not b.touch_due(known, False, 1000)
+    assert b.touch_due(known, True, 10)
+    assert not b.touch_due(known, True, 5)
+    assert b.touch_due(unknown, False, 60)
+    assert not b.touch_due(unknown, True, 30)
+
+
+def test_a_stolen_platform_fails() -> None:
+    platform = owned("SonataFlowPlatform", b.PLATFORM, "u2", "dh2")
+    verdict = b.judge_platform(platform, backstage(), NAMES, True)
+    assert (verdict.state, verdict.reason) == ("failed", "NotOurs")
+    assert "Backstage dh2" in verdict.message
+    assert b.judge_platform(None, backstage(), NAMES, True).state == "pending"
+
+
+def test_the_recorded_foreground_deletion_is_recognised() -> None:
+    objects = recorded("backstage-1.10-foreground-deletion-livelock.yaml")
+    (hub,) = [obj for (kind, _), obj in objects.items() if kind == "Backstage"]
+    assert b.stuck_in_foreground(hub)
+    assert not b.stuck_in_foreground(backstage())
+    assert not b.stuck_in_foreground(None)
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("InstallException: No integrity hash provided for Package @redhat/x@1.8.9", "NoIntegrity"),
+        ("Error: Zip bomb detected in package", "TooLarge"),
+        ("npm error ENOTFOUND npm.registry.example", "RegistryUnreachable"),
+        ("Error: OSError: [Errno 28] No space left on device", "NoSpace"),
+        ("Error: reading manifest 1.9: unauthorized: authentication required", "NotAllowed"),
+        ("InstallException: cannot resolve {{inherit}} for oci://x", "CannotInherit"),
+        ("Error: manifest unknown", "NoSuchPackage"),
+        ("all fine\nthen it stopped", "PluginsNotInstalled"),
+        ("", "PluginsNotInstalled"),
+    ],
+)
+def test_installer_logs(log: str, reason: str) -> None:
+    verdict = b.classify_installer_log("starting 403 plugins\n" + log)
+    assert (verdict.state, verdict.reason) == ("failed", reason)
+    assert verdict.grace > 0
+
+
+def test_failing_installer_takes_the_newest_pod() -> None:
+    def pod(name: str, created: str, state: dict[str, Any], **more: Any) -> dict[str, Any]:
+        status = {"name": b.INSTALLER, "state": state, "restartCount": 2, **more}
+        metadata = {"name": name, "creationTimestamp": created}
+        return {"metadata": metadata, "status": {"initContainerStatuses": [status]}}
+
+    ended = {"terminated": {"exitCode": 1}}
+    waiting = pod("b", "2", {"waiting": {"reason": "CrashLoopBackOff"}}, lastState=ended)
+    assert b.failing_installer([pod("a", "1", ended), waiting]) == ("b", 2)
+    assert b.failing_installer([pod("c", "3", {"terminated": {"exitCode": 0}})]) is None
+    assert b.failing_installer([pod("d", "4", {"running": {}}, lastState=ended)]) is None
+
+
+def test_the_database_and_the_workload_follow_the_spec() -> None:
+    assert b.local_database({})
+    assert not b.local_database({"database": {"enableLocalDb": False}})
+    assert b.workload_kind({"deployment": {"kind": "StatefulSet"}}).kind == "StatefulSet"
+    assert b.workload_kind({}).kind == "Deployment"
+
+
+def test_gone() -> None:
+    assert b.judge_gone(None).state == "ready"
+    assert "f1" in b.judge_gone({"metadata": {"finalizers": ["f1"]}}).message

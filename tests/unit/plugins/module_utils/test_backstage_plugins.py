@@ -1,0 +1,165 @@
+"""The orchestrator's entries in a plugin file: put right per release, everything else byte for byte."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _backstage_plugins as plugins
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _releases
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+RELEASES = _releases.known_releases()
+USERS_FILE = """\
+# mine, since 2024
+includes:
+- dynamic-plugins.default.yaml
+plugins:
+# first of all
+- package:   './local/dist/x'   # odd spacing
+  disabled: false
+  pluginConfig: {a: [1,  2]}
+
+- package: "@redhat/backstage-plugin-orchestrator@1.6.0"
+  disabled: false
+  integrity: sha512-old
+- {package: 'oci://quay.io/a/b:1!c', disabled: true}
+# the end
+"""
+
+
+def rows(*forms: str) -> list[dict]:
+    return [row for row in map(_releases.release, RELEASES) if row["plugins"]["form"] in forms]
+
+
+@pytest.mark.parametrize(
+    ("package", "role"),
+    [
+        ("@redhat/backstage-plugin-orchestrator@1.7.1", "frontend"),
+        ("@redhat/backstage-plugin-orchestrator-backend-dynamic@1.8.2", "backend"),
+        ("@janus-idp/backstage-plugin-orchestrator@1.0.0", "frontend"),
+        ("https://npm.registry.redhat.com/@redhat/backstage-plugin-orchestrator/-/backstage-plugin-orchestrator-1.7.1.tgz",
+         "frontend"),
+        ("oci://mirror.local/rhdh/red-hat-developer-hub-backstage-plugin-orchestrator-backend:1.9", "backend"),
+        ("oci://x/rhdh/red-hat-developer-hub-backstage-plugin-orchestrator:{{inherit}}", "frontend"),
+        ("oci://x/rhdh/red-hat-developer-hub-backstage-plugin-orchestrator-backend-module-loki:{{inherit}}", None),
+        ("@redhat/backstage-plugin-topology@1.0.0", None),
+        ("./dynamic-plugins/dist/backstage-plugin-signals", None),
+    ],
+)  # fmt: skip
+def test_roles(package: str, role: str | None) -> None:
+    found = plugins.role_of(package)
+    assert (found[0] if found else None) == role
+
+
+@pytest.mark.parametrize("row", rows("npm", "oci"), ids=lambda row: row["name"])
+def test_a_new_file_has_what_the_release_needs(row: dict) -> None:
+    done = plugins.edit("", row)
+    content = yaml.safe_load(done.text)
+    assert [entry["package"] for entry in content["plugins"]] == [p["package"] for p in row["plugins"]["packages"]]
+    assert all(entry["disabled"] is False for entry in content["plugins"])
+    assert ("includes" in content) == (row["plugins"]["merge"] == "replace")
+    assert done.dependency == row["behaviour"]["provides_platform"]
+    assert plugins.edit(done.text, row).text == done.text
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_foreign_text_stays_byte_for_byte(name: str) -> None:
+    done = plugins.edit(USERS_FILE, _releases.release(name))
+    first, _, rest = USERS_FILE.partition('- package: "@redhat')
+    assert done.text.startswith(first)
+    assert rest.partition("old\n")[2].partition("# the end")[0] in done.text
+    assert done.text.endswith("# the end\n")
+    assert plugins.edit(done.text, _releases.release(name)).text == done.text
+
+
+def test_obsolete_coordinates_are_replaced_in_place() -> None:
+    done = plugins.edit(USERS_FILE, _releases.release("1.8"))
+    assert done.replaced == ["@redhat/backstage-plugin-orchestrator@1.6.0"]
+    packages = [entry["package"] for entry in yaml.safe_load(done.text)["plugins"]]
+    assert packages[1] == "@redhat/backstage-plugin-orchestrator@1.8.12"
+    assert "sha512-old" not in done.text
+
+
+def test_where_a_flavour_brings_them_nothing_is_added() -> None:
+    done = plugins.edit(USERS_FILE, _releases.release("1.10"))
+    assert [entry["package"] for entry in yaml.safe_load(done.text)["plugins"]] == [
+        "./local/dist/x",
+        "oci://quay.io/a/b:1!c",
+    ]
+    assert done.dependency
+
+
+def test_a_disabled_entry_is_enabled_and_keeps_its_configuration() -> None:
+    row = _releases.release("1.10")
+    package = row["plugins"]["packages"][1]["package"]
+    entry = {"package": package, "disabled": True, "pluginConfig": {"orchestrator": {"x": 1}}, "dependencies": []}
+    done = plugins.edit(yaml.safe_dump({"plugins": [entry]}), row)
+    (new,) = yaml.safe_load(done.text)["plugins"]
+    assert new == {**entry, "disabled": False}
+    assert not done.dependency  # the user took the dependency over
+
+
+@pytest.mark.parametrize(("name", "clear"), [("1.8", [{}]), ("1.9", [{}]), ("1.10", [])])
+def test_a_dependency_that_was_taken_over_is_seen(name: str, clear: list) -> None:
+    row = _releases.release(name)
+    assert row["plugins"]["clear_dependencies"] == clear
+    backend = dict(plugins.wanted_entries(row)[1], dependencies=clear)
+    done = plugins.edit(yaml.safe_dump({"plugins": [backend]}), row)
+    assert not done.dependency
+
+
+def test_keys_that_the_release_ignores_are_told() -> None:
+    (warning,) = plugins.edit("plugins: [{package: ./a, enabled: false}]\n", _releases.release("1.10")).warnings
+    assert "`enabled: false` does not disable it" in warning
+    assert plugins.edit("plugins: [{package: ./a, enabled: false}]\n", _releases.release("2.1")).warnings == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["plugins: [", "- a", "plugins: {}", "plugins: [1]", "plugins: [{disabled: true}]"],
+)
+def test_a_file_that_the_operator_would_refuse_is_refused(text: str) -> None:
+    with pytest.raises(plugins.PluginsError):
+        plugins.edit(text, _releases.release("1.9"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "plugins:\n", "plugins: []\n", "includes: []\n", "plugins: [{package: ./a}]\n", "{}", "{includes: []}\n"],
+)
+def test_every_layout_can_be_extended(text: str) -> None:
+    row = _releases.release("1.9")
+    content = yaml.safe_load(plugins.edit(text, row).text)
+    assert len(content["plugins"]) == 4 + text.count("./a")
+
+
+def test_another_backstage_that_asks_for_the_platform() -> None:
+    assert plugins.asks_for_platform(plugins.edit("", _releases.release("1.9")).text)
+    assert not plugins.asks_for_platform("plugins: [")
+    assert not plugins.asks_for_platform("plugins: [{package: a, disabled: true, dependencies: [{ref: sonataflow}]}]")
+
+
+_entries = st.lists(
+    st.fixed_dictionaries(
+        {"package": st.from_regex(r"\./[a-z]{1,8}", fullmatch=True)},
+        optional={
+            "disabled": st.booleans(),
+            "pluginConfig": st.dictionaries(st.text("ab -:#", min_size=1, max_size=5), st.text("a -:#'\n", max_size=9)),
+        },
+    ),
+    max_size=4,
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(_entries, st.booleans(), st.sampled_from(RELEASES))
+def test_any_foreign_entries_survive_and_a_second_edit_changes_nothing(
+    entries: list[dict], flow: bool, name: str
+) -> None:
+    row = _releases.release(name)
+    text = yaml.safe_dump({"plugins": entries}, default_flow_style=True if flow else None, sort_keys=False)
+    done = plugins.edit(text, row)
+    foreign = [entry for entry in yaml.safe_load(done.text)["plugins"] if plugins.role_of(entry["package"]) is None]
+    assert foreign == entries
+    assert plugins.edit(done.text, row).text == done.text

@@ -1,0 +1,113 @@
+"""Decisions about KnativeServing and KnativeEventing."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _knative
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative import EVENTING, SERVING
+
+RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recorded"
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    """Objects as a real API server held them."""
+    path = RECORDED / name
+    if not path.exists():
+        warnings.warn(f"RECORDINGS OF THE REAL OPERATORS ARE MISSING ({path}): their test proves nothing", stacklevel=2)
+        pytest.skip(f"{path} is not there")
+    return [doc for doc in yaml.safe_load_all(path.read_text(encoding="utf-8")) if doc]
+
+
+def knative(namespace: str = "knative-eventing", name: str = "knative-eventing", **more: Any) -> dict[str, Any]:
+    return {"kind": "KnativeEventing", "metadata": {"namespace": namespace, "name": name, "generation": 1}, **more}
+
+
+def test_the_recorded_ready_one_is_ready() -> None:
+    (obj,) = recorded("serverless/ke-ready.yaml")
+    verdict = _knative.judge(EVENTING, obj)
+    assert (verdict.state, verdict.message) == ("ready", "version 1.17")
+
+
+def test_the_recorded_webhook_error_is_progress() -> None:
+    obj = recorded("logic-operator/i-serving-webhook-error.yaml")[0]
+    verdict = _knative.judge(SERVING, obj)
+    assert (verdict.state, verdict.reason) == ("pending", "Error")
+    assert "failed calling webhook" in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("obj", "reason"),
+    [
+        (None, "NotCreated"),
+        (knative(), "NoStatus"),
+        (knative(status={"observedGeneration": 0, "conditions": [{"type": "Ready", "status": "True"}]}), "NotObserved"),
+        ({"metadata": {"deletionTimestamp": "now"}, "status": {"conditions": []}}, "Deleting"),
+        (knative(status={"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "False"}]}), "NotReady"),
+    ],
+)
+def test_not_ready(obj: dict[str, Any] | None, reason: str) -> None:
+    verdict = _knative.judge(EVENTING, obj)
+    assert (verdict.state, verdict.reason) == ("pending", reason)
+
+
+def test_a_skipped_minor_fails_after_a_grace() -> None:
+    conditions = [{"type": "VersionMigrationEligible", "status": "False", "message": "no"}]
+    verdict = _knative.judge(EVENTING, knative(status={"observedGeneration": 1, "conditions": conditions}))
+    assert verdict.state == "failed"
+    assert verdict.grace > 0
+
+
+def test_ready_being_deleted_is_not_ready() -> None:
+    (obj,) = recorded("serverless/ke-ready.yaml")
+    obj["metadata"]["deletionTimestamp"] = "2026-11-23T16:00:00Z"
+    assert _knative.judge(EVENTING, obj).state == "pending"
+    assert "knative-eventing-openshift" in _knative.judge_gone(EVENTING, obj).message
+
+
+def test_webhook_needs_a_ready_replica_of_its_generation() -> None:
+    deployment: dict[str, Any] = {"metadata": {"generation": 2}, "status": {}}
+    assert _knative.judge_webhook(None).reason == "NotCreated"
+    assert _knative.judge_webhook(deployment).state == "pending"
+    available = [{"type": "Available", "status": "True"}]
+    deployment["status"] = {"conditions": available, "readyReplicas": 1, "observedGeneration": 1}
+    assert _knative.judge_webhook(deployment).state == "pending"
+    deployment["status"]["observedGeneration"] = 2
+    assert _knative.judge_webhook(deployment).state == "ready"
+
+
+def test_one_in_the_wrong_place_is_named_with_the_way_out() -> None:
+    found = [knative(), knative("elsewhere", "ke2")]
+    assert _knative.find(EVENTING, found) is found[0]
+    (problem,) = _knative.misplaced(EVENTING, found)
+    assert "ke2" in problem
+    assert "-n elsewhere" in problem
+    assert "scale Deployment knative-openshift to 0" in problem
+
+
+def test_removal_is_refused_while_somebody_needs_it() -> None:
+    users = [{"kind": "Broker", "metadata": {"namespace": "a", "name": f"b{number}"}} for number in range(7)]
+    (problem,) = _knative.removal_problems(EVENTING, users)
+    assert "7 Broker(s)" in problem
+    assert problem.count("a/b") == 5
+    assert _knative.removal_problems(EVENTING, []) == []
+
+
+def test_differences_name_paths() -> None:
+    live = {"a": {"b": 1, "c": 2}, "l": [1]}
+    assert _knative.differences(live, {"a": {"b": 1}}) == []
+    assert _knative.differences(live, {"a": {"b": 2, "d": 1}, "l": [2]}) == ["spec.a.b", "spec.a.d", "spec.l"]
+
+
+def test_operator_problem() -> None:
+    running = [
+        {"metadata": {"name": name, "namespace": "s"}, "status": {"readyReplicas": 1}}
+        for name in _knative.OPERATOR_DEPLOYMENTS
+    ]
+    assert _knative.operator_problem(running) == ""
+    assert "does not exist" in _knative.operator_problem(running[1:])
+    assert "no ready replica" in _knative.operator_problem([{**running[0], "status": {}}, running[1]])
