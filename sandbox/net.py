@@ -1,6 +1,6 @@
 """Names of the cluster for played processes: Services resolved without a DNS server.
 
-The process runtime writes the file named by SANDBOX_DNS from Services and EndpointSlices, one key for each Service port:
+The process runtime writes the file named by SANDBOX_DNS from Services and EndpointSlices, one key per Service port:
 {"<service>.<namespace>:<port>": ["127.N.x.y:<target port>", ...]}.
 """
 

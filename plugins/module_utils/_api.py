@@ -76,6 +76,11 @@ class ApiError(Exception):
         return self.status == 409 and self.reason == "AlreadyExists"
 
     @property
+    def undeclared_field(self) -> bool:
+        """The applied object has a field that its schema lacks: reported as 500, but no retry can help."""
+        return self.status == 500 and "field not declared in schema" in self.message
+
+    @property
     def webhook_down(self) -> bool:
         """An admission webhook did not answer: passes by itself, unlike a request that a webhook denied."""
         return self.status == 500 and "failed calling webhook" in self.message
@@ -412,7 +417,7 @@ class Session:
                     return t.cast(Object, data)
                 error = ApiError(method, path, answer.status, data)
                 error.retries = retries
-                if answer.status not in RETRIED_STATUS:
+                if answer.status not in RETRIED_STATUS or error.undeclared_field:
                     raise error
                 with contextlib.suppress(ValueError):  # an HTTP date: no API server sends one
                     pause = max(pause, float(answer.headers.get("Retry-After", 0)))

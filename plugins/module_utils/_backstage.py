@@ -451,8 +451,8 @@ _INSTALLER_CAUSES: tuple[tuple[str, str, str, float], ...] = (
 def classify_installer_log(log: str) -> Verdict:
     """Turn the last lines of the init container's log into a verdict with a remedy."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"InstallException|[Ee]rror|[Ff]ail", line)] or lines
-    last = " | ".join(telling[-2:])[:400]
+    telling = [line for line in lines if re.search(r"InstallException|[Ee]rror|[Ff]ail", line)]
+    last = " | ".join((telling or lines)[-2:])[:400]
     for pattern, reason, remedy, grace in _INSTALLER_CAUSES:
         if any(re.search(pattern, line) for line in telling):
             return Verdict.failed(reason, f"init container {INSTALLER}: {last}", remedy, grace)

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import time
 import typing as t
 import uuid
@@ -86,7 +85,7 @@ def bring_about(module: t.Any, session: Session) -> dict[str, t.Any]:
         kind=k.BACKSTAGE.at(row["backstage_api"]),
         platform_kind=k.SONATAFLOW_PLATFORM.at(row["sonataflow_api"]),
     )
-    result = absent(module, session, scene) if params["state"] == "absent" else present(module, session, scene)
+    result = {"absent": absent, "present": present, "ready": ready}[params["state"]](module, session, scene)
     if not module._diff:
         result.pop("diff", None)
     return result
@@ -182,8 +181,8 @@ def look_at_plugins(session: Session, scene: Scene) -> None:
         return
     if incomplete and any(f"package: '{package}'" in scene.plugins.text for package in incomplete):
         scene.problems.append(
-            f"The integrity of {incomplete[0]} is not known for Developer Hub {scene.row['name']}: put the entries with "
-            f"their integrity under {_plugins.KEY} in ConfigMap {scene.config_map} first."
+            f"The integrity of {incomplete[0]} is not known for Developer Hub {scene.row['name']}: put the entries "
+            f"with their integrity under {_plugins.KEY} in ConfigMap {scene.config_map} first."
         )
 
 
@@ -233,6 +232,23 @@ def present(module: t.Any, session: Session, scene: Scene) -> dict[str, t.Any]:
     return result
 
 
+def ready(module: t.Any, session: Session, scene: Scene) -> dict[str, t.Any]:
+    """Wait for what exists and write nothing. In check mode nothing may exist yet, and nothing is waited for."""
+    result: dict[str, t.Any] = {"changed": False, "release": scene.row["name"], "diff": []}
+    if module.check_mode:
+        return result
+    names = scene.names
+    scene.backstage = session.get(scene.kind, names.name, names.namespace)
+    if scene.backstage is None:
+        raise InputError(
+            [f"Backstage {names.name} does not exist in {names.namespace}: create it with state: present first."]
+        )
+    scene.spec = scene.backstage.get("spec") or {}
+    look_at_plugins(session, scene)
+    result.update(until_ready(module, session, scene, result))
+    return result
+
+
 def write_plugins(module: t.Any, session: Session, scene: Scene, result: dict[str, t.Any]) -> bool:
     """Bring the plugin ConfigMap to its wanted text; True when it was, or would be, written.
 
@@ -257,8 +273,8 @@ def write_plugins(module: t.Any, session: Session, scene: Scene, result: dict[st
     if module.check_mode:
         return True
     if found is None:
-        body = {"metadata": {"name": scene.config_map, "namespace": namespace}, "data": {_plugins.KEY: scene.plugins.text}}
-        session.ensure(k.CONFIG_MAP, body)
+        metadata = {"name": scene.config_map, "namespace": namespace}
+        session.ensure(k.CONFIG_MAP, {"metadata": metadata, "data": {_plugins.KEY: scene.plugins.text}})
         return True
     for attempt in range(CONFLICT_ATTEMPTS):
         patch = {
@@ -318,6 +334,8 @@ def write_backstage(
             scene.backstage, after = change.after, without_bookkeeping(change.after)
         result["diff"].append(redacted_diff(without_bookkeeping(live) if live else {}, after))
     except ApiError as exc:
+        if exc.undeclared_field:
+            raise InputError([f"spec does not fit {scene.kind.api_version}: {exc.message}"], **result) from exc
         if not exc.conflict:
             raise
         message = (
@@ -328,7 +346,7 @@ def write_backstage(
 
 
 def differs(session: Session, scene: Scene, wanted: Object) -> bool:
-    """Tell whether applying `wanted` would change the Backstage. Owning equal fields for the first time is no change."""
+    """Tell whether applying `wanted` would change the Backstage. Owning equal fields as well is no change."""
     live = scene.backstage
     if live is None:
         return True
@@ -436,7 +454,7 @@ class Watcher:
         if _backstage.touch_due(failure, gone, now - self._touched if self.touches else 60.0):
             self._touched = now
             self.touches += 1
-            stamp = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             patch = {"metadata": {"annotations": {_backstage.TOUCHED: stamp}}}
             self._session.patch(kind, names.name, names.namespace, patch)
 

@@ -133,7 +133,10 @@ def edit(text: str, row: Object) -> Edit:
                 dependency = dependency or (role == "backend" and bool(entry.get("dependencies")))
     text = _with_plugins(text, root, kept)
     if row["plugins"]["merge"] == "replace" and "includes" not in _keys(root):
-        text = f"includes:\n  - {DEFAULTS_FILE}\n" + text
+        if root is not None and root.flow_style:
+            text = _into_flow(text, _compose(text), f"includes: [{DEFAULTS_FILE}]")
+        else:
+            text = f"includes:\n  - {DEFAULTS_FILE}\n" + text
     expected = [entries[part] if isinstance(part, int) else yaml.safe_load(part) for part in kept]
     if _entries(_compose(text)) != expected:
         raise PluginsError(f"the layout of `plugins` in {KEY} is too unusual to edit: put `- package:` on one line")
@@ -232,18 +235,19 @@ def _with_plugins(text: str, root: t.Any, kept: list[str | int]) -> str:
     if kept == list(range(len(items))) and "plugins" in _keys(root):
         return text
     node = _keys(root).get("plugins")
+    in_flow = root is not None and root.flow_style
+    if node is None and in_flow:
+        return _into_flow(text, root, f"plugins: [{', '.join(_flow(part) for part in kept if isinstance(part, str))}]")
     if node is None:
         body = "".join(_block(entry, 2) for entry in kept if isinstance(entry, str))
         separator = "" if not text or text.endswith("\n") else "\n"
         return f"{text}{separator}plugins:{' []' if not kept else ''}\n{body}"
     if not items or node.flow_style:
         parts = [
-            text[items[part].start_mark.index : items[part].end_mark.index]
-            if isinstance(part, int)
-            else json.dumps(yaml.safe_load(part))
+            text[items[part].start_mark.index : items[part].end_mark.index] if isinstance(part, int) else _flow(part)
             for part in kept
         ]
-        if any(isinstance(part, int) for part in kept) or not kept:
+        if in_flow or any(isinstance(part, int) for part in kept) or not kept:
             new = "[" + ", ".join(parts) + "]"
         else:
             new = "\n" + "".join(_block(part, 2) for part in kept if isinstance(part, str)).rstrip("\n")
@@ -264,6 +268,17 @@ def _with_plugins(text: str, root: t.Any, kept: list[str | int]) -> str:
     if not chunks:
         return text[: node.start_mark.index - column].rstrip("\n") + " []\n" + text[ends[-1] :]
     return text[: starts[0]] + "".join(chunks) + text[ends[-1] :]
+
+
+def _flow(entry: str) -> str:
+    """One dumped mapping as an element of a flow list: JSON is YAML."""
+    return json.dumps(yaml.safe_load(entry))
+
+
+def _into_flow(text: str, root: t.Any, field: str) -> str:
+    """Put a field first into a file that is one flow mapping."""
+    at = root.start_mark.index + 1
+    return f"{text[:at]}{field}, {text[at:]}"
 
 
 def _end_of_list(text: str, index: int) -> int:

@@ -370,6 +370,7 @@ def database_options() -> Object:
             "schemas": {"type": "dict", "options": {"data_index": text, "job_service": text}},
             "secret": {
                 "type": "dict",
+                "no_log": False,
                 "options": {
                     "name": text,
                     "namespace": text,
@@ -380,7 +381,11 @@ def database_options() -> Object:
             "sslmode": text,
             "ca": {
                 "type": "dict",
-                "options": {"config_map": text, "secret": text, "key": {"type": "str", "default": "ca.crt"}},
+                "options": {
+                    "config_map": text,
+                    "secret": {"type": "str", "no_log": False},
+                    "key": {"type": "str", "default": "ca.crt"},
+                },
             },
         },
     }

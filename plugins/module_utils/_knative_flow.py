@@ -49,6 +49,10 @@ def look(module: t.Any, session: Session) -> tuple[Found, list[str], list[str]]:
         if module.params["state"] == "absent":
             continue
         problems += _knative.misplaced(component, everywhere)
+        if module.params["state"] == "ready":
+            if obj is None and not module.check_mode:
+                problems.append(f"{component.title} does not exist: create it with state: present first.")
+            continue
         if obj is None:
             if not everywhere and not module.check_mode and not session.served_versions(component.kind):
                 problems.append(f"{component.kind.kind} is not served: install OpenShift Serverless first.")
@@ -88,6 +92,17 @@ def present(module: t.Any, session: Session, found: Found, missing: list[str]) -
                 result["diff"].append(redacted_diff(before, without_bookkeeping(change.after)))
         result["components"].append(outcome)
     if module.params["wait"] and not module.check_mode:
+        result.update(until_ready(module, session, found, result))
+    return result
+
+
+def ready(module: t.Any, session: Session, found: Found) -> dict[str, t.Any]:
+    """Wait for what exists and write nothing. In check mode nothing may exist yet, and nothing is waited for."""
+    components = [
+        {"name": component.name, "kind": component.kind.kind, "action": "none"} for component, _ in found.values()
+    ]
+    result: dict[str, t.Any] = {"changed": False, "components": components, "namespaces_created": [], "diff": []}
+    if not module.check_mode:
         result.update(until_ready(module, session, found, result))
     return result
 
@@ -210,6 +225,8 @@ def bring_about(module: t.Any, session: Session) -> dict[str, t.Any]:
         raise InputError(problems)
     if module.params["state"] == "absent":
         result = absent(module, session, found)
+    elif module.params["state"] == "ready":
+        result = ready(module, session, found)
     else:
         result = present(module, session, found, missing)
     if not module._diff:

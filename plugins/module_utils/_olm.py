@@ -32,9 +32,6 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve imp
     Target,
     Wanted,
 )
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._restart import (
-    deployments_of,
-)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     READY,
     Result,
@@ -210,10 +207,15 @@ class Run:
         waiting = [o for o in open_operators if o.changes or not views[id(o)]]
         if self.session.check_mode:
             # What is not installed yet is approved and installed by the real run, even where nothing else differs.
-            changed = changed or any(self._would_approve(o) for o in open_operators)
+            for operator in filter(self._would_approve, open_operators):
+                changed = True
+                operator.action = "updated" if operator.action == "none" else operator.action
         elif self.options.wait and waiting:
             ended = self._wait(waiting)
-            changed = changed or any(o.approved for o in self.operators)
+            for operator in self.operators:
+                changed = changed or bool(operator.approved)
+                if operator.approved and operator.action == "none":
+                    operator.action = "updated"
         if not self.session.check_mode and self.options.wait:
             self._crds(ended)
         return self._result(changed, ended)
@@ -260,9 +262,7 @@ class Run:
                 and gives_up_fields(operator.subscription, body, self.session.field_manager)
             ):
                 return False
-        deployments = self.session.list(
-            k.DEPLOYMENT, operator.namespace, label_selector=f"olm.owner={target.csv}"[:73]
-        )
+        deployments = self.session.list(k.DEPLOYMENT, operator.namespace, label_selector=f"olm.owner={target.csv}"[:73])
         view = judging.View(
             operator.subscription,
             None,
@@ -361,9 +361,7 @@ class Run:
         problems += self._check_existing(operator, target)
         return problems
 
-    def _resolve(
-        self, operator: Operator, wanted: Wanted, catalogs: list[Object]
-    ) -> tuple[Target | None, list[str]]:
+    def _resolve(self, operator: Operator, wanted: Wanted, catalogs: list[Object]) -> tuple[Target | None, list[str]]:
         where = f"operators[{wanted.package}]"
         if operator.csv is not None and not wanted.pinned and wanted.approval == "Manual":
             channel = (operator.subscription or {})["spec"].get("channel") or ""
@@ -380,9 +378,7 @@ class Run:
         if source is None:
             names = [f"{c['metadata']['namespace']}/{c['metadata']['name']}" for c in catalogs]
             known = resolving.nearest(f"{wanted.catalog_namespace}/{wanted.catalog}", names)
-            return None, [
-                f"{where}: no CatalogSource {wanted.catalog_namespace}/{wanted.catalog}; there are: {known}."
-            ]
+            return None, [f"{where}: no CatalogSource {wanted.catalog_namespace}/{wanted.catalog}; there are: {known}."]
         manifest = self._manifest(wanted)
         if manifest is None:
             state = judging.catalog_state(source)
@@ -534,6 +530,8 @@ class Run:
         target = operator.target
         return bool(
             target
+            and self.options.wait
+            and operator.wanted.approval == "Manual"
             and not (operator.foreign and not self.options.manage_adopted)
             and operator.status.get("installedCSV") != target.csv
         )
@@ -550,7 +548,7 @@ class Run:
             if operator.write:
                 rules["create", k.SUBSCRIPTION, home] = None
                 rules["patch", k.SUBSCRIPTION, home] = None
-            if operator.target and operator.wanted.approval == "Manual" and self._would_approve(operator):
+            if self._would_approve(operator):
                 rules["patch", k.INSTALL_PLAN, home] = None
             if operator.pending_plan:
                 rules["delete", k.INSTALL_PLAN, home] = None
@@ -580,9 +578,7 @@ class Run:
                 # OLM does not resolve again while a plan is pending, so the change would be ignored.
                 self.session.delete(k.INSTALL_PLAN, operator.pending_plan, operator.namespace)
 
-    def _ensure(
-        self, operator: Operator, kind: k.Kind, body: Object, done: set[tuple[str, str, str]]
-    ) -> None:
+    def _ensure(self, operator: Operator, kind: k.Kind, body: Object, done: set[tuple[str, str, str]]) -> None:
         metadata = body["metadata"]
         key = (kind.kind, metadata.get("namespace", ""), metadata["name"])
         if key in done:
@@ -792,13 +788,3 @@ def unserved(session: Session, owned: t.Iterable[Object]) -> list[str]:
 def _change(kind: k.Kind, namespace: str | None, name: str, before: Object, after: Object) -> dict[str, t.Any]:
     place = f"{namespace}/{name}" if namespace else name
     return {"object": f"{kind.kind} {place}", "before": before, "after": after}
-
-
-def running_deployments(csv: Object, deployments: t.Iterable[Object]) -> dict[str, bool]:
-    """Return for each Deployment of a CSV whether it exists and is available."""
-    found = {item["metadata"]["name"]: item for item in deployments}
-    states = {}
-    for name in deployments_of(csv):
-        available = condition(found.get(name), "Available")
-        states[name] = available is not None and available.get("status") == "True"
-    return states

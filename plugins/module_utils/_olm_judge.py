@@ -238,7 +238,8 @@ def judge(wanted: Wanted, target: Target, view: View, approval: Approval | None 
         return Verdict.failed(approval.reason, approval.message, approval.remedy, grace=5)
     csv = find_csv(view.csvs, target.csv)
     if csv is not None:
-        return _judge_csv(wanted, csv, view)
+        # The CSV is made first: when its plan fails afterwards, only the plan says why nothing goes on.
+        return _judge_failed_plan(view, target) or _judge_csv(wanted, csv, view)
     verdict = _judge_plan(wanted, target, view)
     if verdict is not None:
         return verdict
@@ -256,7 +257,7 @@ def _judge_csv(wanted: Wanted, csv: Object, view: View) -> Verdict:
         return Verdict.pending(reason, f"{name}: {message}")  # the operator itself says not now
     if reason == "RequirementsNotMet":
         unmet = unmet_requirements(csv)
-        text = f"{name}: {'; '.join(unmet) or message}"
+        text = f"{name}: {'; '.join(unmet)[:300] or message}"
         if any("minKubeVersion" in item for item in unmet):
             return Verdict.failed("MinKubeVersion", text, "Choose a version for this cluster's Kubernetes.", grace=5)
         return Verdict.failed(
@@ -284,6 +285,30 @@ def unmet_requirements(csv: Object) -> list[str]:
     return unmet
 
 
+def _judge_failed_plan(view: View, target: Target) -> Verdict | None:
+    """Judge a plan for the target that has Failed; None for any other."""
+    plan = view.plan
+    if plan is None or (plan.get("status") or {}).get("phase") != "Failed":
+        return None
+    if target.csv not in (plan["spec"].get("clusterServiceVersionNames") or []):
+        return None
+    message = plan_message(plan)
+    return Verdict.failed(
+        "InstallPlanFailed",
+        f"plan {plan['metadata']['name']}: {crd_safety(message) or message}",
+        "Repair the cause, then reset the plan (option reset_failed_plan). Do not delete the plan: OLM does not "
+        "make a new one.",
+        grace=3,
+    )
+
+
+def plan_message(plan: Object) -> str:
+    """Return what an InstallPlan says of its trouble: it says so only while it retries, or once it has Failed."""
+    status = plan.get("status") or {}
+    told = [condition["message"] for condition in status.get("conditions") or [] if condition.get("message")]
+    return t.cast(str, status.get("message") or (told[0] if told else ""))
+
+
 def _judge_plan(wanted: Wanted, target: Target, view: View) -> Verdict | None:
     """Judge by the plan, or return None when it says nothing."""
     status = t.cast(Object, view.subscription).get("status") or {}
@@ -293,20 +318,10 @@ def _judge_plan(wanted: Wanted, target: Target, view: View) -> Verdict | None:
             return _dead(wanted, "its InstallPlan was deleted after it had failed")
         return None
     name, phase = plan["metadata"]["name"], (plan.get("status") or {}).get("phase") or ""
-    message = (plan.get("status") or {}).get("message") or ""
-    if not message:
-        found = next((c for c in (plan.get("status") or {}).get("conditions") or [] if c.get("message")), {})
-        message = found.get("message", "")
+    message = plan_message(plan)
     names = plan["spec"].get("clusterServiceVersionNames") or []
     if phase == "Failed":
-        text = crd_safety(message) or message
-        return Verdict.failed(
-            "InstallPlanFailed",
-            f"plan {name}: {text}",
-            "Repair the cause, then reset the plan (option reset_failed_plan). Do not delete the plan: OLM does not "
-            "make a new one.",
-            grace=3,
-        )
+        return _judge_failed_plan(view, dataclasses.replace(target, csv=names[0] if names else target.csv))
     if phase == "Installing" and message:
         text = crd_safety(message) or message
         return Verdict.pending("InstallPlanRetrying", f"plan {name}: {text}")
@@ -337,9 +352,14 @@ def _dead(wanted: Wanted, why: str) -> Verdict:
 def _judge_conditions(wanted: Wanted, view: View) -> Verdict | None:
     """Judge by the Subscription's conditions, or return None when they explain nothing."""
     resolution = condition(view.subscription, "ResolutionFailed")
-    if resolution and resolution.get("status") == "True":
-        return _judge_resolution(wanted, resolution.get("message") or "", view)
     failed = condition(view.subscription, "BundleUnpackFailed")
+    unpacking = condition(view.subscription, "BundleUnpacking")
+    if resolution and resolution.get("status") == "True":
+        message = resolution.get("message") or ""
+        # Unpacking comes after resolution, so that a complaint about a catalog beside it is an old one.
+        unpacks = any(c is not None and c.get("status") == "True" for c in (failed, unpacking))
+        if not (unpacks and resolution_class(message)[0] == "catalog_unhealthy"):
+            return _judge_resolution(wanted, message, view)
     if failed and failed.get("status") == "True" and failed.get("reason") != "EnsureInstallPlanFailed":
         return Verdict.failed(
             "BundleUnpackFailed",
@@ -349,7 +369,6 @@ def _judge_conditions(wanted: Wanted, view: View) -> Verdict | None:
             "six minutes.",
             grace=CATALOG_GRACE if failed.get("message") in view.stale else 5,
         )
-    unpacking = condition(view.subscription, "BundleUnpacking")
     if unpacking and unpacking.get("status") == "True":
         return Verdict.pending("BundleUnpacking", unpacking.get("message") or "OLM unpacks the operator's bundle")
     return None
@@ -378,7 +397,7 @@ def _judge_resolution(wanted: Wanted, message: str, view: View) -> Verdict:
         return Verdict.pending("Resolving", f"an upgrade is running ({', '.join(moving)}); OLM says: {message}")
     grace = CATALOG_GRACE if stale else RESOLUTION_GRACE
     if kind == "orphan_csv" and is_orphan(name, view.csvs, view.subscriptions):
-        remedy = f"Delete ClusterServiceVersion {name} in {wanted.namespace} (option replace_orphan does so); CRDs stay."
+        remedy = f"Delete ClusterServiceVersion {name} in {wanted.namespace} (option replace_orphan does so)."
         return Verdict.failed("OrphanCSV", f"{name} is there and belongs to no Subscription: {message}", remedy, grace)
     if kind == "api_conflict":
         remedy = "Two operators provide the same API: remove one of them."

@@ -20,6 +20,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     contains,
     without_bookkeeping,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
+    diagnose,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
     InputError,
     WaitFailed,
@@ -40,6 +43,7 @@ SETTLE = 3.0  # seconds that a patch must have stayed
 REAPPLY_PAUSE = 1.0  # seconds before a reverted patch is sent again
 REAPPLIES = 10
 SERVICE_PORT = 80
+GRAPHQL_GRACE = 90.0  # seconds that a healthy Data Index may answer badly
 
 
 def owner_backstage(platform: Object | None) -> str:
@@ -131,8 +135,8 @@ class Platform:
             self._write(live)
         elif live is not None:
             self._adopt(live)
-        elif self.session.check_mode:
-            self.action = "created"  # by the Developer Hub operator, in the run that this one predicts
+        elif self.session.check_mode and self._body["spec"]:
+            self.action = "patched"  # once the Developer Hub operator has made it, in the run that this one predicts
 
     def _database(self) -> db.Database:
         given = self.params["database"]
@@ -207,7 +211,7 @@ class Platform:
         if exc.conflict and exc.details.get("causes"):
             causes = [f"{cause.get('field')}: {cause.get('message')}" for cause in exc.details["causes"]]
             return f"{where}: fields that somebody else owns were not taken from them. " + "; ".join(causes)
-        if exc.status in (400, 422):
+        if exc.status in (400, 422) or exc.undeclared_field:
             return f"{where} was refused: {sf.user_path(exc.message)}"
         raise exc
 
@@ -300,7 +304,8 @@ class Platform:
             return Verdict.ready("healthy; GraphQL not asked")
         good, said, count = sf.graphql(*answer)
         if not good:
-            return Verdict.pending("GraphQL", said)
+            remedy = "If tables are missing, restart the service: it makes them when it starts."
+            return Verdict.failed("GraphQL", f"{index}: {said}", remedy, grace=GRAPHQL_GRACE)
         self.graphql = {"status": "ok", "definitions": count}
         return Verdict.ready(f"healthy; {said}")
 
@@ -352,6 +357,12 @@ class Platform:
             hints.append(f"The Developer Hub operator makes it: see the Backstage {self.params['hub_name']}.")
         elif verdict is not None and verdict.reason in ("Creating", "Deleting", "GenerationLag"):
             hints.append("See whether the Serverless Logic operator runs: oc -n openshift-serverless-logic get pods")
+        for service in sf.SERVICES:
+            name, judged = sf.service_name(self.name, service), ended.verdicts.get(service)
+            if judged and judged.state != READY and judged.reason not in ("NotCreated", "ScaledToZero"):
+                cause = diagnose(self.session, k.DEPLOYMENT, name, self.namespace)
+                known = sf.remedy_for(cause.message)
+                return [*hints, cause.text(), *([f"  What to do: {known}"] if known else [])]
         hints.append(f"To look further: oc -n {self.namespace} get sonataflowplatform,deployment,pod,job,event")
         return hints
 

@@ -184,7 +184,7 @@ def user_path(text: str) -> str:
         ("spec.monitoring", "monitoring"),
     )
     for path, option in names:
-        text = text.replace(path, option)
+        text = text.replace(f".{path}", path).replace(path, option)
     return text
 
 
@@ -290,29 +290,29 @@ def judge_platform(platform: Object | None, all_platforms: t.Sequence[Object], n
         return Verdict.pending(reason, message)
     if not current(platform):
         observed = (platform.get("status") or {}).get("observedGeneration")
-        message = (
-            f"generation {metadata.get('generation')}, but only {observed} is worked in: the operator meets an error"
-        )
+        step = f"generation {observed} of {metadata.get('generation')}"
+        message = f"{step} worked in; if this lasts, the operator meets an error"
         return Verdict.pending("GenerationLag", message)
     return Verdict.ready("Succeed")
 
 
 def waiting_reason(pod: Object) -> tuple[str, str]:
-    """Return (reason, message) of what a pod waits for; empty strings when it does not."""
+    """Return (reason, message) of what keeps a pod from being ready; empty strings when nothing does.
+
+    A container that has ended in an error is `Crashing` until it is ready: between two crashes it looks well.
+    """
     status = pod.get("status") or {}
     for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") and waiting["reason"] not in ("ContainerCreating", "PodInitializing"):
-            ended = (container.get("lastState") or {}).get("terminated") or {}
-            message = waiting.get("message") or ""
-            if waiting["reason"] == "CrashLoopBackOff" and ended:
-                last = (ended.get("message") or "").strip().splitlines()
-                message = f"exit code {ended.get('exitCode')}" + (f", {last[-1]}" if last else "")
-            return waiting["reason"], message
-        ended = (container.get("state") or {}).get("terminated") or {}
-        if ended and ended.get("exitCode"):
+        state = container.get("state") or {}
+        ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+        if ended.get("exitCode") and not container.get("ready"):
             last = (ended.get("message") or "").strip().splitlines()
-            return "Crashed", f"exit code {ended['exitCode']}" + (f", {last[-1]}" if last else "")
+            restarts = container.get("restartCount") or 0
+            message = f"exit code {ended['exitCode']}, {restarts} restarts" + (f", {last[-1]}" if last else "")
+            return "Crashing", message
+        waiting = state.get("waiting") or {}
+        if waiting.get("reason") and waiting["reason"] not in ("ContainerCreating", "PodInitializing"):
+            return waiting["reason"], waiting.get("message") or ""
     scheduled = condition(pod, "PodScheduled")
     if scheduled and scheduled.get("status") == "False":
         return scheduled.get("reason") or "Unschedulable", scheduled.get("message") or ""
@@ -341,10 +341,8 @@ def judge_service(
             ):
                 continue
             reason, message = waiting_reason(pod)
-            if reason == "Crashed":
-                return Verdict.pending(reason, message)
             if reason:
-                grace = CRASHING_GRACE if reason in ("CrashLoopBackOff", "Unschedulable") else CONFIG_GRACE
+                grace = CRASHING_GRACE if reason in ("Crashing", "Unschedulable") else CONFIG_GRACE
                 return Verdict.failed(reason, f"pod {pod['metadata']['name']}: {message}", remedy_for(message), grace)
         if rollout.reason == "ProgressDeadlineExceeded":
             return Verdict.failed(rollout.reason, rollout.message, "See its pods and events.", grace=60.0)
@@ -355,7 +353,7 @@ def judge_service(
 
 
 def remedy_for(message: str) -> str:
-    """Return what to do about the last words of a crashing service."""
+    """Return what to do about the last words of a service, or an empty string."""
     hints = (
         ("password authentication failed", "The Secret is not what the server knows: old volume with a new password?"),
         ("does not exist", "Create the database: module orchestrator_database does it."),
@@ -364,7 +362,7 @@ def remedy_for(message: str) -> str:
         ("refused", "The database does not listen there: see its pod."),
         ("UnknownHost", "The database's host name does not resolve in the cluster."),
     )
-    return next((remedy for part, remedy in hints if part in message), "See the pod's log and events.")
+    return next((remedy for part, remedy in hints if part in message), "")
 
 
 def has_endpoint(slices: t.Sequence[Object], service: str) -> bool:

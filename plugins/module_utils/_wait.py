@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import json
 import queue
+import socket
 import threading
 import time
 import typing as t
@@ -97,6 +98,11 @@ class Snapshot:
                 found.update(objects)
         return [found[key] for key in sorted(found) if namespace is None or key[0] == namespace]
 
+    def of(self, source: Source) -> list[Object]:
+        """Return the objects of one source, sorted by namespace and name."""
+        objects = self._objects.get(source) or {}
+        return [objects[key] for key in sorted(objects)]
+
     def served(self, kind: Kind) -> bool:
         """Tell whether the API server serves the kind (False as well while that is not known yet)."""
         return any(source.kind == kind and objects is not None for source, objects in self._objects.items())
@@ -152,8 +158,7 @@ class _Reader(threading.Thread):
         self._stopped.set()
         response = self._response
         if response is not None:
-            with contextlib.suppress(*HTTP_ERRORS):  # it was being closed by the server
-                response.close()
+            _cut(response)
 
     def run(self) -> None:
         pause = 0.1
@@ -210,6 +215,18 @@ class _Reader(threading.Thread):
         finally:
             self._response = None
             response.close()
+
+
+def _cut(response: t.Any) -> None:
+    """End the connection of a response that another thread reads; that thread closes it.
+
+    `close` would wait for the reader, that is until the server ends the watch.
+    """
+    with contextlib.suppress(*HTTP_ERRORS, AttributeError, ValueError):  # the server was ending it already
+        if hasattr(response, "shutdown"):
+            response.shutdown()
+        else:  # urllib3 before 2.3
+            response.connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def read_events(response: t.Any) -> t.Iterator[dict[str, t.Any]]:

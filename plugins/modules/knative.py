@@ -44,10 +44,13 @@ options:
         description: Fields of its spec that this collection shall own. The product's defaults are right for most.
         type: dict
   state:
-    description: Whether both shall exist.
+    description:
+      - Whether both shall exist.
+      - With V(ready) nothing is written; the module only waits for what exists. In check mode it does not wait.
     type: str
     choices:
       - present
+      - ready
       - absent
     default: present
   delete_adopted:
@@ -167,7 +170,7 @@ def main() -> None:
         argument_spec=auth_argument_spec(
             serving=component,
             eventing=component,
-            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+            state={"type": "str", "choices": ["present", "ready", "absent"], "default": "present"},
             delete_adopted={"type": "bool", "default": False},
             wait={"type": "bool", "default": True},
             wait_timeout={"type": "int", "default": 600},

@@ -80,7 +80,7 @@ requirements:
   - PyYAML >= 3.11
 notes:
   - Needs to get, list and watch Secrets, StatefulSets, Deployments, Jobs, Pods and SonataFlowPlatforms in the
-    namespace, to create and delete Jobs, and to read pods/log. Asking Data Index needs create and get on services/proxy.
+    namespace, to create and delete Jobs, and to read pods/log. Asking Data Index needs get on services/proxy.
   - An external database that no platform uses yet is asked by a Job on every run; that reports no change.
 """
 
@@ -132,7 +132,7 @@ database:
       description: Version of PostgreSQL, when a Job asked for it.
       type: str
 restarted:
-  description: Pods of the services that were waiting in a crash loop for the database that was now created.
+  description: Pods of the services that ran without the database that was created now.
   returned: success
   type: list
   elements: str
@@ -159,6 +159,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _sonataflow as sf
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
+    diagnose,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
     auth_argument_spec,
     new_module,
@@ -223,6 +226,10 @@ class Work:
         """Tell whether that Job has succeeded (it is removed 30 seconds later)."""
         return not self.given and db.finished(self.session.get(k.JOB, self.operator_job, self.namespace)) == "complete"
 
+    def server_exists(self) -> bool:
+        """Tell whether the Hub's PostgreSQL was made already."""
+        return self.session.get(k.STATEFUL_SET, self.database.service, self.namespace) is not None
+
     def wait_for_hub(self) -> str:
         """Wait for the Hub's PostgreSQL; return who proves the database already: "operator_job" or ""."""
         name = self.operator_job
@@ -250,8 +257,8 @@ class Work:
         ended = wait(self.session, sources, judge, timeout=self.left)
         self.timeline += ended.timeline
         if ended.phase != READY:
-            command = f"oc -n {self.namespace} describe statefulset/{self.database.service}"
-            raise WaitFailed(ended, "the Hub's PostgreSQL", causes=[f"To look further: {command}"])
+            cause = diagnose(self.session, k.STATEFUL_SET, self.database.service, self.namespace)
+            raise WaitFailed(ended, "the Hub's PostgreSQL", causes=[cause.text()])
         done = db.finished(ended.snapshot.get(k.JOB, name, self.namespace)) == "complete"
         return "operator_job" if done else ""
 
@@ -284,13 +291,21 @@ class Work:
         claim = self.session.get(k.PVC, f"data-{self.database.service}-0", self.namespace)
         return db.old_volume(claim, self.session.get(k.SECRET, self.database.secret, self.namespace))
 
-    def restart_waiting(self) -> list[str]:
-        """Delete the services' pods that sit in a crash loop's pause: what they wait for is there now."""
-        pods = self.session.list(k.POD, self.namespace, label_selector=sf.SERVICE_LABEL)
-        looping = [pod for pod in pods if sf.waiting_reason(pod)[0] == "CrashLoopBackOff"]
-        for pod in looping:
-            self.session.delete(k.POD, pod["metadata"]["name"], self.namespace, uid=pod["metadata"]["uid"])
-        return [pod["metadata"]["name"] for pod in looping]
+    def restart_services(self) -> list[str]:
+        """Delete pods that ran without the database which is new now: they make their tables at start."""
+        platform = self.session.get(k.SONATAFLOW_PLATFORM, self.params["platform"], self.namespace)
+        if not db.uses(platform, self.database):
+            return []
+        services = {sf.service_name(self.params["platform"], service) for service in sf.SERVICES}
+        deleted = []
+        for pod in self.session.list(k.POD, self.namespace, label_selector=sf.SERVICE_LABEL):
+            metadata = pod["metadata"]
+            if (metadata.get("labels") or {}).get(sf.SERVICE_LABEL) in services and not metadata.get(
+                "deletionTimestamp"
+            ):
+                self.session.delete(k.POD, metadata["name"], self.namespace, uid=metadata["uid"])
+                deleted.append(metadata["name"])
+        return deleted
 
 
 def provide(module: t.Any, session: Session) -> dict[str, t.Any]:
@@ -303,7 +318,8 @@ def provide(module: t.Any, session: Session) -> dict[str, t.Any]:
     elif module.check_mode:
         if work.operator_done():
             facts.update(exists=True, proven_by="operator_job")
-        else:
+        elif work.given or work.server_exists():
+            # Where Developer Hub is still to come, its operator makes the database along with the server.
             facts["created"] = module.params["create"]
     else:
         if work.given:
@@ -318,7 +334,7 @@ def provide(module: t.Any, session: Session) -> dict[str, t.Any]:
             for text in job.warnings_of(answers):
                 module.warn(text)
             if facts["created"]:
-                restarted = work.restart_waiting()
+                restarted = work.restart_services()
     database = work.database
     shown = {"host": database.host, "port": database.port, "name": database.name, "secret": database.secret}
     return {

@@ -74,8 +74,9 @@ def until(seconds, look):
 
 
 def test_a_stopped_data_index_is_told_and_heals(cluster):
-    cluster.sandbox("set", "runtime.stopped_players=[\"data-index\"]")
+    cluster.sandbox("set", 'runtime.stopped_players=["data-index"]')
     try:
+
         def unready():
             status = cluster.get("deployment", "-n", NAMESPACE, "sonataflow-platform-data-index-service")["status"]
             return not status.get("readyReplicas")
@@ -91,7 +92,8 @@ def test_a_stopped_data_index_is_told_and_heals(cluster):
 
 
 def test_a_dropped_database_is_told_and_mended(cluster):
-    cluster.sandbox("fault", "database-drop", f"{NAMESPACE}/backstage-psql-developer-hub", "backstage_plugin_orchestrator")
+    database = f"{NAMESPACE}/backstage-psql-developer-hub"
+    cluster.sandbox("fault", "database-drop", database, "backstage_plugin_orchestrator")
     assert until(60, lambda: proof.collect(cluster.instance).problems)
     assert not cluster.play("verify")["ok"]
     done = cluster.play("install")

@@ -120,7 +120,6 @@ def test_crashing_is_one_reason_between_the_crashes_too():
         assert (verdict.state, verdict.reason, verdict.grace) == ("failed", "Crashing", sf.CRASHING_GRACE)
         assert "old volume" in verdict.remedy
     assert sf.waiting_reason(pod(state={"running": {}}, lastState=ended, ready=True)) == ("", "")
-    assert (sf.pausing(between), sf.pausing(paused)) == (False, True)
 
 
 def test_a_missing_secret_fails_after_its_grace():

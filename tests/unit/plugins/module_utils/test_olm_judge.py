@@ -1,0 +1,344 @@
+"""What OLM's objects mean: success, approval, and every trap that looks like a failure or hides one."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+import warnings
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _olm_judge as judging
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve import Target, Wanted
+
+Object = dict[str, t.Any]
+WANTED = Wanted("thing", "home")
+ENTRIES = (("thing.v1.2.0", "1.2.0"), ("thing.v1.1.0", "1.1.0"), ("thing.v1.0.0", "1.0.0"))
+TARGET = Target("stable", "thing.v1.1.0", "1.1.0", ENTRIES, "thing.v1.2.0", None, (), None, ())
+RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recorded" / "olm"
+
+
+def subscription(*conditions: Object, name: str = "thing", **status: t.Any) -> Object:
+    return {
+        "metadata": {"name": name, "namespace": "home"},
+        "spec": {"name": name},
+        "status": {"conditions": list(conditions), **status},
+    }
+
+
+def failed(message: str, kind: str = "ResolutionFailed", reason: str = "ConstraintsNotSatisfiable") -> Object:
+    return {"type": kind, "status": "True", "reason": reason, "message": message}
+
+
+def csv(name: str = "thing.v1.1.0", phase: str = "Succeeded", reason: str = "", **more: t.Any) -> Object:
+    return {
+        "metadata": {"name": name, "namespace": "home", "labels": more.pop("labels", {})},
+        "spec": {
+            "version": name.partition(".v")[2],
+            "replaces": more.pop("replaces", None),
+            "install": {"spec": {"deployments": [{"name": "manager"}]}},
+        },
+        "status": {"phase": phase, "reason": reason, **more},
+    }
+
+
+def deployment(ready: int = 1) -> Object:
+    return {
+        "metadata": {"name": "manager", "generation": 1},
+        "spec": {"replicas": 1},
+        "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": ready, "updatedReplicas": 1},
+    }
+
+
+def plan(*names: str, phase: str = "RequiresApproval", generation: int = 1, **more: t.Any) -> Object:
+    return {
+        "metadata": {"name": "install-a", "namespace": "home", "resourceVersion": "7"},
+        "spec": {
+            "clusterServiceVersionNames": list(names or ["thing.v1.1.0"]),
+            "approved": more.pop("approved", False),
+            "generation": generation,
+        },
+        "status": {"phase": phase, **more},
+    }
+
+
+def view(sub: Object | None = None, **parts: t.Any) -> judging.View:
+    catalog = {
+        "metadata": {"name": "redhat-operators", "namespace": "openshift-marketplace"},
+        "status": {"connectionState": {"lastObservedState": parts.pop("catalog", "READY")}},
+    }
+    defaults = {
+        "plan": None,
+        "csvs": [],
+        "deployments": {"manager": deployment()},
+        "groups": [{"metadata": {"name": "og"}}],
+        "catalogs": [catalog],
+    }
+    return judging.View(sub or subscription(), **{**defaults, **parts})
+
+
+PENDING = {"state": "UpgradePending", "currentCSV": "thing.v1.1.0", "installPlanGeneration": 1}
+
+
+def decide(sub: Object, found: Object | None, others: list[Object] | None = None, **options: t.Any) -> judging.Approval:
+    wanted = Wanted("thing", "home", **options)
+    return judging.decide_approval(wanted, TARGET, sub, found, [sub, *(others or [])])
+
+
+def test_success_is_tested_first_and_stale_conditions_do_not_matter() -> None:
+    sub = subscription(
+        failed("constraints not satisfiable: old news"),
+        failed("x", "BundleUnpackFailed", "EnsureInstallPlanFailed"),
+        installedCSV="thing.v1.1.0",
+    )
+    verdict = judging.judge(WANTED, TARGET, view(sub, csvs=[csv()]))
+    assert verdict.state == "ready"
+    assert verdict.stable_for >= 2
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"csvs": [csv(labels={"olm.copiedFrom": "elsewhere"})]},  # a copied CSV installs nothing
+        {"csvs": [csv(phase="Installing")]},
+        {"csvs": [csv()], "deployments": {"manager": deployment(ready=0)}},
+        {"csvs": [csv()], "deployments": {}},
+        {"csvs": []},
+    ],
+)
+def test_installed_csv_and_at_latest_known_alone_are_not_success(parts: Object) -> None:
+    sub = subscription(installedCSV="thing.v1.1.0", currentCSV="thing.v1.1.0", state="AtLatestKnown")
+    assert judging.judge(WANTED, TARGET, view(sub, **parts)).state != "ready"
+
+
+def test_a_pin_stays_installed_while_the_next_plan_waits() -> None:
+    sub = subscription(installedCSV="thing.v1.1.0", currentCSV="thing.v1.2.0", state="UpgradePending")
+    seen = view(sub, csvs=[csv()], plan=plan("thing.v1.2.0"))
+    assert judging.judge(WANTED, TARGET, seen).state == "ready"
+    assert decide(sub, plan("thing.v1.2.0")).action != "approve"
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        (None, PENDING),
+        (plan(phase=""), PENDING),  # a moment too early makes OLM put a duplicate beside it
+        (plan(approved=True, phase=""), PENDING),
+        (plan(phase="Installing"), PENDING),
+        (plan(phase="Failed"), PENDING),
+        (plan(phase="Complete"), PENDING),
+        (plan(generation=2), PENDING),  # of another generation: old, or newer than the status that was read
+        (plan("thing.v1.0.0"), PENDING),  # the reference is to a previous plan
+        (plan(), {**PENDING, "state": "AtLatestKnown"}),
+    ],
+)
+def test_only_the_right_plan_at_the_right_time_is_approved(found: Object | None, status: Object) -> None:
+    assert decide(subscription(**status), found).action == "wait"
+
+
+def test_the_right_plan_is_approved() -> None:
+    assert decide(subscription(**PENDING), plan()).action == "approve"
+
+
+def test_steps_on_the_way_are_approved_and_what_leads_past_is_refused() -> None:
+    step = subscription(**{**PENDING, "currentCSV": "thing.v1.0.0"}, installedCSV="thing.v0.9.0")
+    assert decide(step, plan("thing.v1.0.0")).action == "approve"
+    past = subscription(**{**PENDING, "currentCSV": "thing.v1.2.0"}, installedCSV="thing.v1.0.0")
+    refused = decide(past, plan("thing.v1.2.0"))
+    assert (refused.action, refused.reason) == ("refuse", "WrongVersion")
+
+
+def test_collateral_is_refused_by_name_and_dependencies_are_told_apart() -> None:
+    other = subscription(name="other", currentCSV="other.v2.0.0")
+    both = plan("thing.v1.1.0", "other.v2.0.0", "needed.v1.0.0")
+    refused = decide(subscription(**PENDING), both, [other])
+    assert refused.action == "refuse"
+    assert refused.collateral == ("other.v2.0.0",)
+    allowed = decide(subscription(**PENDING), both, [other], allow_collateral=("other.v2.0.0",))
+    assert allowed.action == "approve"
+    assert allowed.dependencies == ("needed.v1.0.0",)
+
+
+@pytest.mark.parametrize("reason", sorted(judging.TERMINAL_CSV))
+def test_terminal_reasons_of_a_csv_stop_soon_with_a_remedy(reason: str) -> None:
+    verdict = judging.judge(WANTED, TARGET, view(csvs=[csv(phase="Failed", reason=reason)]))
+    assert (verdict.state, verdict.reason) == ("failed", reason)
+    assert verdict.grace <= 5
+    assert verdict.remedy
+
+
+@pytest.mark.parametrize("reason", ["InstallCheckFailed", "ComponentUnhealthy", "NeedsReinstall"])
+def test_failures_that_olm_retries_are_not_final(reason: str) -> None:
+    assert judging.judge(WANTED, TARGET, view(csvs=[csv(phase="Failed", reason=reason)])).state == "pending"
+
+
+def test_unmet_requirements_name_the_missing_rule_and_have_a_long_grace() -> None:
+    requirement = {
+        "kind": "ServiceAccount",
+        "name": "manager",
+        "status": "PresentNotSatisfied",
+        "dependents": [{"status": "NotSatisfied", "message": "cluster rule: get configmaps"}],
+    }
+    found = csv(phase="Pending", reason="RequirementsNotMet", requirementStatus=[requirement])
+    verdict = judging.judge(WANTED, TARGET, view(csvs=[found]))
+    assert "cluster rule: get configmaps" in verdict.message
+    assert verdict.grace >= 60
+
+
+def test_an_operator_that_says_not_now_has_not_failed() -> None:
+    found = csv(phase="Pending", reason="OperatorConditionNotUpgradeable", message="busy")
+    verdict = judging.judge(WANTED, TARGET, view(csvs=[found]))
+    assert verdict.state == "pending"
+    assert "busy" in verdict.message
+
+
+def test_a_failed_plan_is_final_and_its_crd_is_named() -> None:
+    message = (
+        'risk of data loss updating "things.example.com": new CRD removes version v1alpha1 that is listed as a '
+        "stored version on the existing CRD"
+    )
+    verdict = judging.judge(WANTED, TARGET, view(plan=plan(phase="Failed", message=message)))
+    assert verdict.reason == "InstallPlanFailed"
+    assert "things.example.com" in verdict.message
+    assert "v1alpha1" in verdict.message
+
+
+def test_a_complete_plan_without_csv_is_a_dead_end() -> None:
+    sub = subscription(state="UpgradePending", currentCSV="thing.v1.1.0")
+    assert judging.judge(WANTED, TARGET, view(sub, plan=plan(phase="Complete"))).reason == "DeadSubscription"
+
+
+@pytest.mark.parametrize("names", [[], ["one", "two"]])
+def test_silence_leads_to_the_operator_groups(names: list[str]) -> None:
+    verdict = judging.judge(WANTED, TARGET, view(groups=[{"metadata": {"name": name}} for name in names]))
+    assert verdict.reason == "OperatorGroups"
+    assert all(name in verdict.message for name in names)
+
+
+def test_silence_leads_to_a_catalog_that_does_not_answer() -> None:
+    verdict = judging.judge(WANTED, TARGET, view(catalog="TRANSIENT_FAILURE"))
+    assert (verdict.state, verdict.reason) == ("pending", "CatalogNotReady")
+    assert "TRANSIENT_FAILURE" in verdict.message
+
+
+ORPHAN = (
+    "constraints not satisfiable: @existing/home//thing.v1.0.0 and cat/ns/stable/thing.v1.0.0 originate from package "
+    "thing, clusterserviceversion thing.v1.0.0 exists and is not referenced by a subscription"
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "name"),
+    [
+        (ORPHAN, "orphan_csv", "thing.v1.0.0"),
+        ("error using catalogsource ns/sick: failed to list bundles: rpc error", "catalog_unhealthy", "ns/sick"),
+        ("no operators found in channel nosuch of package P in the catalog", "no_such_channel", "nosuch"),
+        ("no operators found in package P in the catalog referenced by", "no_such_package", "P"),
+        ("no operators found with name X in channel C of package P", "no_such_version", "X"),
+        ("no operators found from catalog gone in namespace ns referenced", "no_such_catalog", "gone"),
+        ("A, B provide Gadget (example.com/v1), subscription A exists", "api_conflict", "Gadget (example.com/v1)"),
+        ("something else", "other", ""),
+    ],
+)
+def test_classes_of_resolution_failures(message: str, kind: str, name: str) -> None:
+    assert judging.resolution_class(message) == (kind, name)
+
+
+def test_the_old_half_of_a_running_upgrade_is_no_orphan() -> None:
+    old, new = csv("thing.v1.0.0", "Replacing"), csv("thing.v1.1.0", "Installing", replaces="thing.v1.0.0")
+    assert not judging.is_orphan("thing.v1.0.0", [old, new], [subscription()])
+    assert not judging.is_orphan("thing.v1.0.0", [csv("thing.v1.0.0"), new], [subscription()])
+    assert not judging.is_orphan("thing.v1.0.0", [csv("thing.v1.0.0")], [subscription(installedCSV="thing.v1.0.0")])
+    assert judging.is_orphan("thing.v1.0.0", [csv("thing.v1.0.0")], [subscription()])
+
+
+def test_resolution_failures_wait_out_a_running_upgrade_and_stale_texts() -> None:
+    sub = subscription(failed(ORPHAN))
+    lonely = judging.judge(WANTED, TARGET, view(sub, csvs=[csv("thing.v1.0.0")], subscriptions=[sub]))
+    assert (lonely.state, lonely.reason) == ("failed", "OrphanCSV")
+    assert lonely.grace >= 60
+    moving = judging.judge(WANTED, TARGET, view(sub, csvs=[csv("thing.v1.0.0", "Replacing")], subscriptions=[sub]))
+    assert moving.state == "pending"
+    stale = view(sub, csvs=[csv("thing.v1.0.0")], subscriptions=[sub], stale=frozenset([ORPHAN]))
+    assert judging.judge(WANTED, TARGET, stale).grace > lonely.grace
+
+
+def test_a_missing_channel_is_final_only_while_the_catalog_is_ready() -> None:
+    sub = subscription(failed("no operators found in channel nosuch of package thing in the catalog"))
+    assert judging.judge(WANTED, TARGET, view(sub)).grace <= 10
+    assert judging.judge(WANTED, TARGET, view(sub, catalog="CONNECTING")).grace >= 120
+
+
+def test_unpacking_is_told_and_its_failure_is_final_but_for_noise() -> None:
+    unpacking = subscription(failed("pulling", "BundleUnpacking", "UnpackingInProgress"))
+    assert judging.judge(WANTED, TARGET, view(unpacking)).reason == "BundleUnpacking"
+    broken = subscription(failed("BackoffLimitExceeded", "BundleUnpackFailed", "BundleUnpackFailed"))
+    assert judging.judge(WANTED, TARGET, view(broken)).state == "failed"
+    noise = subscription(failed("has been modified", "BundleUnpackFailed", "EnsureInstallPlanFailed"))
+    assert judging.judge(WANTED, TARGET, view(noise)).state == "pending"
+
+
+def recorded(name: str) -> list[Object]:
+    path = RECORDED / f"{name}.yaml"
+    if not path.exists():
+        warnings.warn(f"the recordings are not there, {name} is not checked", stacklevel=2)
+        pytest.skip(f"no recording {path.name}: the folder of recordings is not beside this repository")
+    documents: list[Object] = []
+    for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        documents += document if isinstance(document, list) else [document] if document else []
+    return documents
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("05-cat", "NoSuchCatalog"),
+        ("05-chan", "NoSuchChannel"),
+        ("05-pkg", "NoSuchPackage"),
+        ("05-start", "NoSuchVersion"),
+        ("06-two", "OperatorGroups"),
+        ("06-no", "OperatorGroups"),
+        ("06-mode", "UnsupportedOperatorGroup"),
+        ("12-kube", "MinKubeVersion"),
+        ("08-allns-second-owner", "InterOperatorGroupOwnerConflict"),
+        ("12-mon", "InstallPlanFailed"),
+        ("12-req", "MissingDependency"),
+        ("07-orphan-x-same-start", "OrphanCSV"),
+        ("09-unpack-fail", "BundleUnpackFailed"),
+        ("01-fresh-automatic", "Settling"),
+    ],
+)
+def test_recorded_situations(name: str, reason: str) -> None:
+    """What the real OLM left behind; its CSVs were recorded without their install strategy."""
+    objects = recorded(name)
+
+    def of(kind: str) -> list[Object]:
+        return [copy.deepcopy(item) for item in objects if item["kind"] == kind]
+
+    sub = of("Subscription")[0]
+    status, home = sub.get("status") or {}, sub["metadata"]["namespace"]
+    csvs = [item for item in of("ClusterServiceVersion") if item["metadata"].get("namespace") == home]
+    for item in csvs:
+        item.setdefault("spec", {})["install"] = {"spec": {"deployments": [{"name": "manager"}]}}
+    plans = {item["metadata"]["name"]: item for item in of("InstallPlan")}
+    current = status.get("currentCSV") or "none.v1.0.0"
+    target = Target("stable", current, "1.0.0", ((current, "1.0.0"),), current, None, (), None, ())
+    source = sub["spec"]["source"], sub["spec"]["sourceNamespace"]
+    catalog = {
+        "metadata": {"name": source[0], "namespace": source[1]},
+        "status": {"connectionState": {"lastObservedState": "READY"}},
+    }
+    seen = judging.View(
+        sub,
+        plans.get((status.get("installPlanRef") or {}).get("name")),
+        csvs,
+        {},
+        [item for item in of("OperatorGroup") if item["metadata"].get("namespace") == home],
+        [catalog],
+        of("Subscription"),
+    )
+    wanted = Wanted(sub["spec"]["name"], home, catalog=source[0], catalog_namespace=source[1])
+    verdict = judging.judge(wanted, target, seen)
+    expected = "DeploymentNotReady" if reason == "Settling" else reason
+    assert verdict.reason == expected, verdict
