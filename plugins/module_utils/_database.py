@@ -374,7 +374,7 @@ def database_options() -> Object:
                 "options": {
                     "name": text,
                     "namespace": text,
-                    "user_key": {"type": "str", "default": "POSTGRES_USER"},
+                    "user_key": {"type": "str", "default": "POSTGRES_USER", "no_log": False},
                     "password_key": {"type": "str", "default": "POSTGRES_PASSWORD", "no_log": False},
                 },
             },
@@ -384,7 +384,7 @@ def database_options() -> Object:
                 "options": {
                     "config_map": text,
                     "secret": {"type": "str", "no_log": False},
-                    "key": {"type": "str", "default": "ca.crt"},
+                    "key": {"type": "str", "default": "ca.crt", "no_log": False},
                 },
             },
         },

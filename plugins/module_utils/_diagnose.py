@@ -337,7 +337,7 @@ class _Reader:
             for replica_set in self._list(sets, namespace, label_selector=selector):
                 failure = condition(replica_set, "ReplicaFailure")
                 if failure and failure.get("status") == "True":
-                    events = [{"type": "Warning", "metadata": {"namespace": namespace}, **failure}]
+                    events = [{**failure, "type": "Warning", "metadata": {"namespace": namespace}}]
                     events[0]["reason"] = failure.get("reason") or "FailedCreate"
                     return event_cause(events, f"Deployment {name}") or Cause(short(failure.get("message") or ""))
                 cause = self._events(replica_set)

@@ -32,7 +32,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
 )
 
 if t.TYPE_CHECKING:
-    Found = dict[str, tuple[_knative.Component, Object | None]]
+    Found = dict[str, tuple[_knative.Component, "Object | None"]]
 
 
 def look(module: t.Any, session: Session) -> tuple[Found, list[str], list[str]]:
@@ -99,7 +99,7 @@ def present(module: t.Any, session: Session, found: Found, missing: list[str]) -
 def ready(module: t.Any, session: Session, found: Found) -> dict[str, t.Any]:
     """Wait for what exists and write nothing. In check mode nothing may exist yet, and nothing is waited for."""
     components = [
-        {"name": component.name, "kind": component.kind.kind, "action": "none"} for component, _ in found.values()
+        {"name": component.name, "kind": component.kind.kind, "action": "none"} for component, _rest in found.values()
     ]
     result: dict[str, t.Any] = {"changed": False, "components": components, "namespaces_created": [], "diff": []}
     if not module.check_mode:
@@ -109,7 +109,7 @@ def ready(module: t.Any, session: Session, found: Found) -> dict[str, t.Any]:
 
 def until_ready(module: t.Any, session: Session, found: Found, result: dict[str, t.Any]) -> dict[str, t.Any]:
     """Wait for the components; without a watch when everything was ready already."""
-    sources = [Source(component.kind, component.namespace, component.name) for component, _ in found.values()]
+    sources = [Source(component.kind, component.namespace, component.name) for component, _rest in found.values()]
     webhook = Source(k.DEPLOYMENT, _knative.EVENTING.namespace, _knative.EVENTING_WEBHOOK)
 
     def judge(snapshot: Snapshot) -> dict[str, Verdict]:
@@ -163,21 +163,21 @@ def causes(session: Session, found: Found) -> list[str]:
     problem = _knative.operator_problem(deployments)
     looks = [
         f"Look at: oc describe {component.kind.plural} {component.name} -n {component.namespace}"
-        for component, _ in found.values()
+        for component, _rest in found.values()
     ]
     return ([problem] if problem else []) + looks
 
 
 def until_gone(module: t.Any, session: Session, found: Found) -> Result:
     """Wait until the components are gone."""
-    sources = [Source(component.kind, component.namespace, component.name) for component, _ in found.values()]
+    sources = [Source(component.kind, component.namespace, component.name) for component, _rest in found.values()]
 
     def judge(snapshot: Snapshot) -> dict[str, Verdict]:
         return {
             component.title: _knative.judge_gone(
                 component, snapshot.get(component.kind, component.name, component.namespace)
             )
-            for component, _ in found.values()
+            for component, _rest in found.values()
         }
 
     ended = wait(session, sources, judge, timeout=module.params["wait_timeout"])
@@ -211,7 +211,7 @@ def absent(module: t.Any, session: Session, found: Found) -> dict[str, t.Any]:
     if doomed and module.params["wait"] and not module.check_mode:
         ended = until_gone(module, session, doomed)
         result.update(elapsed=round(ended.elapsed, 2), timeline=ended.timeline)
-    for component, _ in doomed.values():
+    for component, _rest in doomed.values():
         result["leftovers"].append(f"Namespace {component.namespace}")
     if doomed:
         result["leftovers"].append("CustomResourceDefinitions of knative.dev")

@@ -259,26 +259,28 @@ class _Judge:
             key = (verdict.state, verdict.reason)
             if self._since.get(target, (None, 0.0))[0] != key:
                 self._since[target] = (key, now)
-            self._tell(target, verdict, now)
             state, needed = verdict.state, {FAILED: verdict.grace, READY: verdict.stable_for}.get(verdict.state, 0.0)
             counts_from = self._since[target][1] + needed
             if needed and now < counts_from:
                 state = PENDING
                 next_change = min(next_change, counts_from)
+            if (verdict.state, state) != (READY, PENDING):  # told once it has lasted
+                self._tell(target, state, verdict, now)
             states.append(state)
         if FAILED in states:
             return FAILED, next_change
         return (READY if all(state == READY for state in states) else PENDING), next_change
 
-    def _tell(self, target: str, verdict: Verdict, now: float) -> None:
-        told = (verdict.state, verdict.reason, verdict.message)
+    def _tell(self, target: str, state: str, verdict: Verdict, now: float) -> None:
+        """Write a change to the timeline; a failure that may still heal is told as pending."""
+        told = (state, verdict.reason, verdict.message)
         if self._told.get(target) == told:
             return
         self._told[target] = told
         entry = {
             "at": round(now - self._started, 2),
             "target": target,
-            "state": verdict.state,
+            "state": state,
             "reason": verdict.reason,
             "message": verdict.message,
         }

@@ -17,6 +17,7 @@ NAMESPACE = "rhdh"
 
 @pytest.fixture(scope="module")
 def predicted():
+    """What check mode said, for the install to keep; empty when the check was not among the selected tests."""
     return {}
 
 
@@ -31,7 +32,7 @@ def test_check_mode_predicts_on_an_empty_cluster_and_changes_nothing(cluster, pr
 def test_install_from_nothing(cluster, predicted):
     done = cluster.play("install")
     assert done["ok"], done["output"][-3000:]
-    assert done["changed"] == predicted["changed"]
+    assert done["changed"] == predicted.get("changed", done["changed"])
 
 
 def test_it_works(cluster, tmp_path):

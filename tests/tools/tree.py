@@ -6,7 +6,6 @@ ansible-test follows symbolic links, so the checkout itself can only be used whe
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -49,9 +48,9 @@ def make(base: Path, left_out: tuple[str, ...] = LEFT_OUT) -> Path:
             continue
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, place / name)
-    # A repository of its own, or the tools would ask the outer one, which ignores everything below build/.
+    neighbour = base / "ansible_collections" / "kubernetes" / "core"
+    if not neighbour.exists():
+        shutil.copytree(bundled_collections() / "kubernetes" / "core", neighbour)
+    # A repository of its own, or tools would ask the outer one, which ignores everything below build/.
     subprocess.run(["git", "init", "-q", str(place)], check=True)
-    neighbour = base / "ansible_collections" / "kubernetes"
-    neighbour.unlink(missing_ok=True)
-    os.symlink(bundled_collections() / "kubernetes", neighbour)
     return place

@@ -152,8 +152,8 @@ def test_the_recorded_ready_hub_is_ready() -> None:
 )
 def test_deployed_is_true_and_yet_it_is_not_ready(name: str) -> None:
     objects = recorded(name)
-    (hub,) = [obj for (kind, _), obj in objects.items() if kind == "Backstage"]
-    (workload,) = [obj for (kind, _), obj in objects.items() if kind == "Deployment"]
+    (hub,) = [obj for (kind, _rest), obj in objects.items() if kind == "Backstage"]
+    (workload,) = [obj for (kind, _rest), obj in objects.items() if kind == "Deployment"]
     assert b.judge_backstage(hub).state == "ready"
     assert b.judge_workload(workload, None).state == "pending"
 
@@ -176,7 +176,7 @@ def test_the_old_workload_does_not_pass_for_the_new_one() -> None:
     ],
 )
 def test_recorded_failures_are_never_final_at_once(name: str, missing: tuple | None) -> None:
-    (hub,) = [obj for (kind, _), obj in recorded(name).items() if kind == "Backstage"]
+    (hub,) = [obj for (kind, _rest), obj in recorded(name).items() if kind == "Backstage"]
     verdict = b.judge_backstage(hub)
     assert verdict.state == "failed"
     assert verdict.grace >= 30
@@ -211,7 +211,7 @@ def test_a_stolen_platform_fails() -> None:
 
 def test_the_recorded_foreground_deletion_is_recognised() -> None:
     objects = recorded("backstage-1.10-foreground-deletion-livelock.yaml")
-    (hub,) = [obj for (kind, _), obj in objects.items() if kind == "Backstage"]
+    (hub,) = [obj for (kind, _rest), obj in objects.items() if kind == "Backstage"]
     assert b.stuck_in_foreground(hub)
     assert not b.stuck_in_foreground(backstage())
     assert not b.stuck_in_foreground(None)

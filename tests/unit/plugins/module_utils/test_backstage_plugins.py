@@ -66,7 +66,7 @@ def test_a_new_file_has_what_the_release_needs(row: dict) -> None:
 @pytest.mark.parametrize("name", RELEASES)
 def test_foreign_text_stays_byte_for_byte(name: str) -> None:
     done = plugins.edit(USERS_FILE, _releases.release(name))
-    first, _, rest = USERS_FILE.partition('- package: "@redhat')
+    first, _rest, rest = USERS_FILE.partition('- package: "@redhat')
     assert done.text.startswith(first)
     assert rest.partition("old\n")[2].partition("# the end")[0] in done.text
     assert done.text.endswith("# the end\n")

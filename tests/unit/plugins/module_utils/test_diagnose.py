@@ -153,3 +153,17 @@ def test_a_refused_read_lowers_the_detail_and_says_so() -> None:
 def test_a_missing_object_is_said_to_be_missing() -> None:
     cause = diagnosing.diagnose(t.cast(t.Any, FakeSession()), k.DEPLOYMENT, "web", "home")
     assert "does not exist" in cause.message
+
+
+def test_a_quota_that_keeps_pods_from_being_made_is_named_with_its_remedy() -> None:
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: small"}
+    replica_set = {
+        "kind": "ReplicaSet",
+        "metadata": {"name": "web-1", "namespace": "home", "uid": "r"},
+        "spec": {},
+        "status": {"conditions": [failure]},
+    }
+    cause = diagnosing.diagnose(t.cast(t.Any, FakeSession(DEPLOYMENT, replica_set)), k.DEPLOYMENT, "web", "home")
+    assert "exceeded quota: small" in cause.message
+    assert "quota" in cause.remedy
+    assert cause.command == "oc describe quota -n home"

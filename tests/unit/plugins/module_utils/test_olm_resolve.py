@@ -143,14 +143,14 @@ def test_all_problems_of_the_input_are_told_at_once() -> None:
 
 
 def test_steps_are_walked_one_by_one_unless_the_head_skips() -> None:
-    target, _ = resolving.resolve(manifest(STABLE), wanted(version="1.39.0"))
+    target, _rest = resolving.resolve(manifest(STABLE), wanted(version="1.39.0"))
     assert target is not None
     steps = resolving.predict_steps(target, "logic-operator.v1.38.0")
     assert steps == ["logic-operator.v1.38.1", "logic-operator.v1.39.0"]
     assert resolving.predict_steps(target, target.csv) == []
     assert resolving.predict_steps(target, None) == [target.csv]
     jumping = channel("stable", "3.2.0-16", "3.1.0-14", "2.9.0-3", skip_range=">=2.0.0 <3.2.0-16")
-    target, _ = resolving.resolve(manifest(jumping), wanted())
+    target, _rest = resolving.resolve(manifest(jumping), wanted())
     assert target is not None
     assert resolving.predict_steps(target, "logic-operator.v2.9.0-3") == ["logic-operator.v3.2.0-16"]
 

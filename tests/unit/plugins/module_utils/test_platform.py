@@ -73,11 +73,12 @@ def test_a_missing_api_is_named_before_anything_is_written(api):
     assert "install the Serverless Logic operator" in str(caught.value)
 
 
-def test_check_mode_predicts_the_platform_that_the_hub_will_make(api):
+@pytest.mark.parametrize(("options", "changed"), [({}, False), ({"monitoring": True}, True)])
+def test_check_mode_predicts_only_what_we_set_in_the_platform_that_the_hub_will_make(api, options, changed):
     api.script.append((404, {}))
-    platform = make(api, check_mode=True)
+    platform = make(api, check_mode=True, **options)
     platform.apply()
-    assert platform.changed
+    assert platform.changed is changed
 
 
 def test_workflows_keep_a_platform_from_being_removed(api):

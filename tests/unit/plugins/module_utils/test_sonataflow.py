@@ -26,7 +26,7 @@ def platform(**changes):
         "status": {"observedGeneration": 2, "conditions": [{"type": "Succeed", "status": "True"}]},
     }
     for path, value in changes.items():
-        section, _, key = path.partition("__")
+        section, _rest, key = path.partition("__")
         obj[section][key] = value
     return obj
 

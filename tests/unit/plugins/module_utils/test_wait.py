@@ -135,7 +135,12 @@ def test_a_failure_within_its_grace_may_heal():
         failed = snapshot.get(CSV, "one", "ns")["status"]["phase"] == "Failed"
         return {"one": Verdict.failed("Failed", "for a moment", grace=5) if failed else Verdict.ready()}
 
-    assert _wait.wait(session, SOURCES, evaluate, timeout=10).phase == _wait.READY
+    result = _wait.wait(session, SOURCES, evaluate, timeout=10)
+    assert result.phase == _wait.READY
+    assert [(entry["state"], entry["reason"]) for entry in result.timeline] == [
+        ("pending", "Failed"),
+        ("ready", "Ready"),
+    ]
 
 
 def test_a_failure_beyond_its_grace_is_final():
@@ -145,6 +150,7 @@ def test_a_failure_beyond_its_grace_is_final():
     )
     assert result.phase == _wait.FAILED
     assert 0.3 <= result.elapsed < 1.5
+    assert [entry["state"] for entry in result.timeline] == ["pending", "failed"]
 
 
 def test_readiness_must_last_where_asked():
