@@ -3,48 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 import typing as t
-
-_JUDGES: dict[str, t.Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One comparison: `us` and `peer` in the same unit, and the goal for their ratio.
+    """One comparison in one run: ours against a `peer` (what one would use instead) or a `limit` (not to be beaten).
 
-    `limit` is what the ratio us/peer may be, `goal` how it is read ("<=" or ">="). A row whose measurement failed has
-    `error` and does not hold.
+    `us`, `peer` and `limit` are in the same unit. The ratio is us/peer, or us/limit where there is no peer; it must be
+    at most `goal`. A row whose measurement failed has `error` and does not hold.
     """
 
     name: str
     us: float
-    peer: float
-    limit: float
-    goal: str = "<="
+    peer: float | None = None
+    limit: float | None = None
+    goal: float = 1.0
     unit: str = "s"
     note: str = ""
     error: str = ""
 
     @property
     def ratio(self) -> float:
-        """us/peer; infinite when the peer took nothing."""
-        return self.us / self.peer if self.peer else float("inf")
+        """us/peer, or us/limit; infinite when that took nothing."""
+        other = self.peer if self.peer is not None else self.limit
+        return self.us / other if other else float("inf")
 
     @property
     def holds(self) -> bool:
-        """True when the row was measured and keeps to its limit."""
-        return not self.error and _JUDGES[self.goal](self.ratio, self.limit)
+        """True when the row was measured and keeps to its goal."""
+        return not self.error and self.ratio <= self.goal
 
     def to_dict(self) -> dict[str, t.Any]:
         """The row as it is written to results.json."""
+
+        def rounded(value: float | None) -> float | None:
+            return None if value is None or value == float("inf") else round(value, 3)
+
         return {
             "name": self.name,
-            "us": round(self.us, 3),
-            "peer": round(self.peer, 3),
-            "limit": self.limit,
-            "ratio": round(self.ratio, 3) if self.peer else None,
-            "goal": f"us/peer {self.goal} {self.limit}",
+            "us": rounded(self.us),
+            "peer": rounded(self.peer),
+            "limit": rounded(self.limit),
+            "ratio": rounded(self.ratio),
+            "goal": self.goal,
             "holds": self.holds,
             "unit": self.unit,
             "note": self.note,
