@@ -1,7 +1,8 @@
 """What an install cannot be faster than: its own critical path, walked by plain requests as early as each is possible.
 
-No checks, no versions, no approval, no words: everything is applied at the first moment at which the API server takes
-it, and the clock stops when the services answer. It shows what the sandbox itself needs.
+The same outcome as our install (pinned versions, approved plans, a Serverless Logic manager that has seen the eventing
+APIs), but no checks and no words: everything is sent at the first moment at which the API server takes it, and the
+clock stops when the services answer. It shows what OLM and the operators themselves need.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from benchmarks.rows import BenchmarkFailed
 LOOK = 0.2  # seconds between looks
 LONGEST = 300.0  # seconds
 OPERATORS = (
-    ("serverless-operator", "openshift-serverless", "stable-1.37"),
-    ("logic-operator", "openshift-serverless-logic", "stable"),
-    ("rhdh", "rhdh-operator", "fast-1.10"),
+    ("serverless-operator", "openshift-serverless", "stable-1.37", "serverless-operator.v1.37.1"),
+    ("logic-operator", "openshift-serverless-logic", "stable", "logic-operator.v1.38.1"),
+    ("rhdh", "rhdh-operator", "fast-1.10", "rhdh-operator.v1.10.3"),
 )
+LOGIC_MANAGER = "logic-operator-controller-manager"
+OLM = "/apis/operators.coreos.com/v1alpha1/namespaces"
 NAMESPACE = "rhdh"
+PLATFORM = f"/apis/sonataflow.org/v1alpha08/namespaces/{NAMESPACE}/sonataflowplatforms/sonataflow-platform"
 PROXY = f"/api/v1/namespaces/{NAMESPACE}/services/http:sonataflow-platform-%s-service:80/proxy/q/health/ready"
 
 
@@ -33,15 +37,14 @@ class Walk:
     def __init__(self, kubeconfig: Path) -> None:
         client = kubernetes.config.new_client_from_config(str(kubeconfig))
         self._pool, self._host = client.rest_client.pool_manager, client.configuration.host
-        self._headers = {
-            setting["key"]: setting["value"] for setting in client.configuration.auth_settings().values()
-        } | {"Content-Type": "application/apply-patch+yaml"}
+        settings = client.configuration.auth_settings().values()
+        self._headers = {setting["key"]: setting["value"] for setting in settings}
 
-    def call(self, method: str, path: str, body: t.Any = None) -> tuple[int, t.Any]:
+    def call(self, method: str, path: str, body: t.Any = None, kind: str = "apply-patch+yaml") -> tuple[int, t.Any]:
         """Send a request; return the status and the decoded answer (None when it is no JSON)."""
-        answer = self._pool.request(
-            method, self._host + path, headers=self._headers, body=json.dumps(body) if body else None, retries=False
-        )
+        headers = {**self._headers, "Content-Type": f"application/{kind}"}
+        data = json.dumps(body) if body else None
+        answer = self._pool.request(method, self._host + path, headers=headers, body=data, retries=False)
         try:
             return answer.status, json.loads(answer.data)
         except ValueError:
@@ -54,12 +57,42 @@ class Walk:
             body["spec"] = spec
         return self.call("PATCH", f"{path}/{name}?fieldManager=limit&force=true", body)[0] < 300
 
-    def subscribe(self, package: str, namespace: str, channel: str) -> bool:
-        """Subscribe to a package, approved automatically; False while the API server does not take it."""
-        path = f"/apis/operators.coreos.com/v1alpha1/namespaces/{namespace}/subscriptions"
-        spec = {"name": package, "channel": channel, "source": "redhat-operators"}
-        spec["sourceNamespace"] = "openshift-marketplace"
+    def subscribe(self, package: str, namespace: str, channel: str, csv: str) -> bool:
+        """Subscribe to a version; False while the API server does not take it."""
+        spec = {"name": package, "channel": channel, "startingCSV": csv, "installPlanApproval": "Manual"}
+        spec |= {"source": "redhat-operators", "sourceNamespace": "openshift-marketplace"}
+        path = f"{OLM}/{namespace}/subscriptions"
         return self.apply(path, "Subscription", "operators.coreos.com/v1alpha1", package, spec)
+
+    def approve(self, package: str, namespace: str) -> bool:
+        """Approve the plan of a Subscription; False while there is none to approve."""
+        _status, subscription = self.call("GET", f"{OLM}/{namespace}/subscriptions/{package}")
+        name = ((subscription or {}).get("status") or {}).get("installPlanRef", {}).get("name")
+        path = f"{OLM}/{namespace}/installplans/{name}"
+        plan = self.call("GET", path)[1] if name else None
+        if ((plan or {}).get("status") or {}).get("phase") != "RequiresApproval":
+            return False
+        return self.call("PATCH", path, {"spec": {"approved": True}}, "merge-patch+json")[0] < 300
+
+    def restart_manager(self) -> bool:
+        """Delete the pod of the Serverless Logic manager once the eventing APIs are served; False until then."""
+        crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/sinkbindings.sources.knative.dev"
+        if not self.ready(crd, "Established"):
+            return False
+        pods = f"/api/v1/namespaces/{OPERATORS[1][1]}/pods"
+        return self.call("DELETE", f"{pods}?labelSelector=name%3D{LOGIC_MANAGER}")[0] < 300
+
+    def manager_ready(self) -> bool:
+        """Tell whether a pod of the manager that is not being deleted is Ready."""
+        _status, found = self.call(
+            "GET", f"/api/v1/namespaces/{OPERATORS[1][1]}/pods?labelSelector=name%3D{LOGIC_MANAGER}"
+        )
+        return any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for pod in (found or {}).get("items") or []
+            if not pod["metadata"].get("deletionTimestamp")
+            for condition in pod["status"].get("conditions") or []
+        )
 
     def ready(self, path: str, condition: str) -> bool:
         """Tell whether an object's condition is True."""
@@ -70,11 +103,12 @@ class Walk:
     def steps(self) -> t.Iterator[list[t.Callable[[], bool]]]:
         """Yield groups of steps; all of a group have to succeed, in any order, before the next begins."""
         core, olm = "/api/v1/namespaces", "/apis/operators.coreos.com"
-        everywhere = [*(home for _package, home, _channel in OPERATORS), NAMESPACE]
+        everywhere = [*(operator[1] for operator in OPERATORS), NAMESPACE]
         yield [partial(self.apply, core, "Namespace", "v1", home) for home in everywhere]
         groups, group = f"{olm}/v1/namespaces/%s/operatorgroups", "operators.coreos.com/v1"
         yield [partial(self.apply, groups % home, "OperatorGroup", group, home, {}) for home in everywhere[:-1]]
         yield [partial(self.subscribe, *operator) for operator in OPERATORS]
+        yield [partial(self.approve, *operator[:2]) for operator in OPERATORS]
         knative, hub = "/apis/operator.knative.dev/v1beta1/namespaces", "/apis/rhdh.redhat.com/v1alpha5/namespaces"
         serving, eventing = f"{knative}/knative-serving/knativeservings", f"{knative}/knative-eventing/knativeeventings"
         flavours = {"flavours": [{"name": "orchestrator", "enabled": True}]}
@@ -85,7 +119,10 @@ class Walk:
                 f"{hub}/{NAMESPACE}/backstages", "Backstage", "rhdh.redhat.com/v1alpha5", "developer-hub", flavours
             ),
         ]
+        yield [lambda: self.ready(PLATFORM, "Succeed")]  # the manager has seen the platform before it is restarted
+        yield [self.restart_manager]
         yield [
+            self.manager_ready,
             lambda: self.ready(f"{serving}/knative-serving", "Ready"),
             lambda: self.ready(f"{eventing}/knative-eventing", "Ready"),
             lambda: self.ready(f"{hub}/{NAMESPACE}/backstages/developer-hub", "Deployed"),
