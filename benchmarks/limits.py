@@ -50,6 +50,11 @@ class Walk:
         except ValueError:
             return answer.status, None
 
+    def get(self, path: str) -> dict[str, t.Any]:
+        """Return an object; an empty one while it is not there."""
+        status, obj = self.call("GET", path)
+        return obj if status == 200 and isinstance(obj, dict) else {}
+
     def apply(self, path: str, kind: str, api_version: str, name: str, spec: t.Any = None) -> bool:
         """Apply an object; False while the API server does not take it."""
         body = {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}
@@ -66,11 +71,10 @@ class Walk:
 
     def approve(self, package: str, namespace: str) -> bool:
         """Approve the plan of a Subscription; False while there is none to approve."""
-        _status, subscription = self.call("GET", f"{OLM}/{namespace}/subscriptions/{package}")
-        name = ((subscription or {}).get("status") or {}).get("installPlanRef", {}).get("name")
+        subscription = self.get(f"{OLM}/{namespace}/subscriptions/{package}")
+        name = (subscription.get("status") or {}).get("installPlanRef", {}).get("name")
         path = f"{OLM}/{namespace}/installplans/{name}"
-        plan = self.call("GET", path)[1] if name else None
-        if ((plan or {}).get("status") or {}).get("phase") != "RequiresApproval":
+        if (self.get(path).get("status") or {}).get("phase") != "RequiresApproval":
             return False
         return self.call("PATCH", path, {"spec": {"approved": True}}, "merge-patch+json")[0] < 300
 
@@ -84,20 +88,17 @@ class Walk:
 
     def manager_ready(self) -> bool:
         """Tell whether a pod of the manager that is not being deleted is Ready."""
-        _status, found = self.call(
-            "GET", f"/api/v1/namespaces/{OPERATORS[1][1]}/pods?labelSelector=name%3D{LOGIC_MANAGER}"
-        )
+        found = self.get(f"/api/v1/namespaces/{OPERATORS[1][1]}/pods?labelSelector=name%3D{LOGIC_MANAGER}")
         return any(
             condition["type"] == "Ready" and condition["status"] == "True"
-            for pod in (found or {}).get("items") or []
+            for pod in found.get("items") or []
             if not pod["metadata"].get("deletionTimestamp")
             for condition in pod["status"].get("conditions") or []
         )
 
     def ready(self, path: str, condition: str) -> bool:
         """Tell whether an object's condition is True."""
-        _status, obj = self.call("GET", path)
-        found = ((obj or {}).get("status") or {}).get("conditions") or []
+        found = (self.get(path).get("status") or {}).get("conditions") or []
         return any(item.get("type") == condition and item.get("status") == "True" for item in found)
 
     def steps(self) -> t.Iterator[list[t.Callable[[], bool]]]:
