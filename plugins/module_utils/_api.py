@@ -37,6 +37,7 @@ RETRY_BUDGET = 60.0  # seconds of retrying one request when the caller gave no d
 # A create may pass several admission webhooks that each time out after 10 s when they are down (Knative: 20 s).
 REQUEST_TIMEOUT = 40.0
 PAGE_SIZE = 500
+CONFLICT_ATTEMPTS = 5  # of one apply against changes that others make at the same moment
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -69,6 +70,13 @@ class ApiError(Exception):
     def conflict(self) -> bool:
         """Somebody else changed the object, or owns the field."""
         return self.status == 409
+
+    @property
+    def foreign_fields(self) -> bool:
+        """Server-side apply met fields that another manager owns: reading again does not help."""
+        return self.conflict and any(
+            cause.get("reason") == "FieldManagerConflict" for cause in self.details.get("causes") or []
+        )
 
     @property
     def already_exists(self) -> bool:
@@ -333,8 +341,19 @@ class Session:
         """Bring the fields in `body` about by server-side apply, writing only when one of them differs.
 
         An object that does not exist is created, with our ownership label unless `mark_created` is off. In check mode
-        nothing is written; what the server would make of it is asked by dry run where it can tell.
+        nothing is written; what the server would make of it is asked by dry run where it can tell. A conflict with a
+        change that was made in between is settled by reading again; one about ownership of fields is raised.
         """
+        for _attempt in range(CONFLICT_ATTEMPTS - 1):
+            try:
+                return self._ensure(kind, body, force, mark_created)
+            except ApiError as exc:
+                if not exc.conflict or exc.foreign_fields:
+                    raise
+                self.requests["retries"] += 1
+        return self._ensure(kind, body, force, mark_created)
+
+    def _ensure(self, kind: Kind, body: Object, force: bool, mark_created: bool) -> Change:
         namespace, name = _identity(body)
         live = self.get(kind, name, namespace)
         wanted: Object = {"apiVersion": kind.api_version, "kind": kind.kind, **copy.deepcopy(body)}

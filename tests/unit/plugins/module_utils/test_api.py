@@ -159,6 +159,21 @@ def test_ensure_adopts_without_writing_when_nothing_would_change(api, session):
     assert "dryRun=All" in api.seen[1]["path"]
 
 
+def test_ensure_reads_again_after_a_conflict_with_a_change_in_between(api, session):
+    conflict = (409, {"reason": "Conflict", "message": "the object has been modified"})
+    api.script += [(404, {}), conflict, (200, config_map({"a": "1"}))]
+    assert session.ensure(CONFIG_MAP, WANTED).action == "none"
+    assert session.requests["retries"] == 1
+
+
+def test_ensure_raises_a_conflict_about_the_ownership_of_fields(api, session):
+    causes = [{"reason": "FieldManagerConflict", "field": ".data.a"}]
+    api.script += [(404, {}), (409, {"reason": "Conflict", "details": {"causes": causes}})]
+    with pytest.raises(_api.ApiError) as caught:
+        session.ensure(CONFIG_MAP, WANTED)
+    assert caught.value.foreign_fields
+
+
 def test_check_mode_predicts_and_sends_no_mutation(api, session):
     session.check_mode = True
     api.script += [(404, {}), (200, config_map({"a": "0"})), (200, config_map({"a": "1"})), (200, {})]

@@ -48,7 +48,11 @@ def test_a_platform_of_the_hub_is_only_read_when_nothing_is_asked_for(api):
 
 
 def test_a_foreign_field_is_named_and_not_taken(api):
-    cause = {"field": ".spec.services.dataIndex.podTemplate.replicas", "message": 'conflict with "someone"'}
+    cause = {
+        "reason": "FieldManagerConflict",
+        "field": ".spec.services.dataIndex.podTemplate.replicas",
+        "message": 'conflict with "someone"',
+    }
     answer = {"reason": "Conflict", "message": "conflict", "details": {"causes": [cause]}}
     api.script.extend([(200, {"items": [live()]}), (200, live()), (409, answer)])
     with pytest.raises(InputError) as caught:
