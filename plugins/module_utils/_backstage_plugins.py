@@ -96,7 +96,7 @@ def edit(text: str, row: Object) -> Edit:
     in_file = row["plugins"]["form"] != "flavour"
     disable_key = row["plugins"]["disable_key"]
     wanted = {entry["role"]: entry for entry in row["plugins"]["packages"]}
-    complete = {entry["role"]: new for entry, new in zip(wanted.values(), wanted_entries(row))}  # noqa: B905
+    complete = {entry["role"]: new for entry, new in zip(wanted.values(), wanted_entries(row))}  # noqa: B905 - made from it
     kept: list[str | int] = []  # an index keeps the entry's own text
     replaced: list[str] = []
     warnings: list[str] = []

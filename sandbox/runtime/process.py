@@ -50,7 +50,7 @@ class Log:
         if self._file.tell() > LOG_LIMIT:
             self._file.close()
             os.replace(self._path, self._path.with_suffix(".previous.log"))
-            self._file = open(self._path, "ab")  # noqa: SIM115
+            self._file = open(self._path, "ab")  # noqa: SIM115 (closed by close)
 
     def close(self) -> None:
         """Write what is left of the last line and close."""
