@@ -15,6 +15,7 @@ import copy
 import dataclasses
 import json
 import random
+import threading
 import time
 import typing as t
 from collections import Counter
@@ -54,6 +55,7 @@ class ApiError(Exception):
         self.message: str = answer.get("message") or (body if isinstance(body, str) else "") or f"HTTP {status}"
         self.details: Object = answer.get("details") or {}
         self.retries = 0  # how often the request had been sent before this answer
+        self.retry_after = 0.0  # seconds that the server asked to wait
         super().__init__(f"{method} {path}: {status or 'no connection'} {self.reason} {self.message}".strip())
 
     @property
@@ -65,6 +67,11 @@ class ApiError(Exception):
     def forbidden(self) -> bool:
         """The credentials do not allow it."""
         return self.status == 403
+
+    @property
+    def transient(self) -> bool:
+        """Passes by itself: the server was away, busy or rolling."""
+        return self.status in (0, *RETRIED_STATUS) and not self.undeclared_field
 
     @property
     def conflict(self) -> bool:
@@ -177,6 +184,12 @@ class Session:
         self.deadline = deadline
         self.field_manager = field_manager
         self.requests: Counter[str] = Counter()
+        self._counting = threading.Lock()  # the readers of a wait send requests side by side
+
+    def count(self, what: str) -> None:
+        """Count a request by its verb, or a retry."""
+        with self._counting:
+            self.requests[what] += 1
 
     @classmethod
     def for_module(cls, module: t.Any, timeout: float | None = None) -> Session:
@@ -217,12 +230,23 @@ class Session:
         namespace: str | None,
         label_selector: str | None = None,
         field_selector: str | None = None,
+        *,
+        patient: bool = True,
     ) -> tuple[list[Object], str]:
-        """Return all objects with the resourceVersion to watch from. A kind that is not served raises ApiError 404."""
+        """Return all objects with the resourceVersion to watch from. A kind that is not served raises ApiError 404.
+
+        `patient` retries what is transient; a reader that has its own way to wait turns it off.
+        """
         query = {"limit": str(PAGE_SIZE), "labelSelector": label_selector, "fieldSelector": field_selector}
         items: list[Object] = []
         while True:
-            page = self._json("list", "GET", kind.path(namespace), query)
+            try:
+                page = self._json("list", "GET", kind.path(namespace), query, patient=patient)
+            except ApiError as exc:
+                if exc.status != 410 or not query.get("continue"):
+                    raise
+                items, query = [], {**query, "limit": None, "continue": None}  # the pages took too long: all at once
+                continue
             for item in page.get("items") or []:
                 items.append({"apiVersion": kind.api_version, "kind": kind.kind, **item})
             query["continue"] = page.get("metadata", {}).get("continue") or None
@@ -231,12 +255,12 @@ class Session:
 
     def stream(self, kind: Kind, namespace: str | None, query: t.Mapping[str, str | None], timeout: float) -> t.Any:
         """Open a watch and return the raw response (an iterable of lines is in `read_events`)."""
-        self.requests["watch"] += 1
+        self.count("watch")
         answer = self._send("GET", kind.path(namespace), query={**query, "watch": "true"}, timeout=timeout, stream=True)
         if answer.status != 200:
             body = answer.read()
             answer.close()
-            raise ApiError("GET", kind.path(namespace), answer.status, _decode(body))
+            raise _refused("GET", kind.path(namespace), answer, _decode(body))
         return answer
 
     def served_versions(self, kind: Kind) -> list[str]:
@@ -272,7 +296,7 @@ class Session:
         timeout: float = 10.0,
     ) -> tuple[int, str]:
         """Talk HTTP to a Service through the API server; return its status and text. Not retried."""
-        self.requests["proxy"] += 1
+        self.count("proxy")
         url = f"/api/v1/namespaces/{namespace}/services/http:{service}:{port}/proxy/{path.lstrip('/')}"
         try:
             answer = self._send(method, url, body=body, timeout=timeout)
@@ -283,7 +307,7 @@ class Session:
     def pod_log(self, namespace: str, pod: str, container: str, *, previous: bool = False, lines: int = 20) -> str:
         """Return the last lines of a container's log; empty when there is none to read."""
         query = {"container": container, "tailLines": str(lines), "previous": "true" if previous else None}
-        self.requests["log"] += 1
+        self.count("log")
         try:
             answer = self._send("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query=query, timeout=10.0)
         except HTTP_ERRORS:
@@ -350,7 +374,7 @@ class Session:
             except ApiError as exc:
                 if not exc.conflict or exc.foreign_fields:
                     raise
-                self.requests["retries"] += 1
+                self.count("retries")
         return self._ensure(kind, body, force, mark_created)
 
     def _ensure(self, kind: Kind, body: Object, force: bool, mark_created: bool) -> Change:
@@ -419,9 +443,11 @@ class Session:
         query: t.Mapping[str, str | None] | None = None,
         body: t.Any = None,
         content_type: str = "application/json",
+        *,
+        patient: bool = True,
     ) -> Object:
-        """Send a request under the retry policy and return the decoded answer."""
-        self.requests[verb] += 1
+        """Send a request under the retry policy (once when not `patient`) and return the decoded answer."""
+        self.count(verb)
         retries = 0
         give_up = self.deadline if self.deadline is not None else time.monotonic() + RETRY_BUDGET
         while True:
@@ -434,16 +460,13 @@ class Session:
                 data = _decode(answer.data)
                 if answer.status < 400:
                     return t.cast(Object, data)
-                error = ApiError(method, path, answer.status, data)
-                error.retries = retries
-                if answer.status not in RETRIED_STATUS or error.undeclared_field:
-                    raise error
-                with contextlib.suppress(ValueError):  # an HTTP date: no API server sends one
-                    pause = max(pause, float(answer.headers.get("Retry-After", 0)))
-            if time.monotonic() + pause > give_up or _certificate_problem(error):
+                error = _refused(method, path, answer, data)
+                pause = max(pause, error.retry_after)
+            error.retries = retries
+            if not (patient and error.transient) or certificate_problem(error) or time.monotonic() + pause > give_up:
                 raise error
             retries += 1
-            self.requests["retries"] += 1
+            self.count("retries")
             time.sleep(pause)
 
     def _send(
@@ -493,5 +516,13 @@ def _decode(data: bytes) -> t.Any:
         return text
 
 
-def _certificate_problem(error: ApiError) -> bool:
+def _refused(method: str, path: str, answer: t.Any, content: t.Any) -> ApiError:
+    error = ApiError(method, path, answer.status, content)
+    with contextlib.suppress(ValueError):  # an HTTP date: no API server sends one
+        error.retry_after = float(answer.headers.get("Retry-After") or 0)
+    return error
+
+
+def certificate_problem(error: ApiError) -> bool:
+    """Tell whether the server's certificate was not accepted: trying again changes nothing."""
     return error.status == 0 and ("CERTIFICATE_VERIFY_FAILED" in error.message or "certificate verify" in error.message)

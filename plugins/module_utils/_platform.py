@@ -27,6 +27,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
     InputError,
     WaitFailed,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
+    terminal,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     READY,
     Result,
@@ -43,7 +46,6 @@ SETTLE = 3.0  # seconds that a patch must have stayed
 REAPPLY_PAUSE = 1.0  # seconds before a reverted patch is sent again
 REAPPLIES = 10
 SERVICE_PORT = 80
-GRAPHQL_GRACE = 90.0  # seconds that a healthy Data Index may answer badly
 
 
 def owner_backstage(platform: Object | None) -> str:
@@ -240,7 +242,8 @@ class Platform:
     def _sources(self) -> list[Source]:
         sources = [Source(k.SONATAFLOW_PLATFORM, self.namespace)]
         for kind in (k.DEPLOYMENT, k.POD, k.ENDPOINT_SLICE):
-            sources.append(Source(kind, self.namespace, label_selector=sf.SERVICE_LABEL))
+            detail = kind == k.POD  # pods only tell why
+            sources.append(Source(kind, self.namespace, label_selector=sf.SERVICE_LABEL, optional=detail))
         if self._by_job():
             sources.append(Source(k.JOB, self.namespace))
         broker = self._broker()
@@ -304,8 +307,7 @@ class Platform:
             return Verdict.ready("healthy; GraphQL not asked")
         good, said, count = sf.graphql(*answer)
         if not good:
-            remedy = "If tables are missing, restart the service: it makes them when it starts."
-            return Verdict.failed("GraphQL", f"{index}: {said}", remedy, grace=GRAPHQL_GRACE)
+            return terminal("platform/GraphQL").verdict(f"{index}: {said}")
         self.graphql = {"status": "ok", "definitions": count}
         return Verdict.ready(f"healthy; {said}")
 
@@ -352,19 +354,9 @@ class Platform:
 
     def _hints(self, ended: Result) -> list[str]:
         verdict = ended.verdicts.get("platform")
-        hints = []
         if verdict is not None and verdict.reason == "NotCreated" and self.hub:
-            hints.append(f"The Developer Hub operator makes it: see the Backstage {self.params['hub_name']}.")
-        elif verdict is not None and verdict.reason in ("Creating", "Deleting", "GenerationLag"):
-            hints.append("See whether the Serverless Logic operator runs: oc -n openshift-serverless-logic get pods")
-        for service in sf.SERVICES:
-            name, judged = sf.service_name(self.name, service), ended.verdicts.get(service)
-            if judged and judged.state != READY and judged.reason not in ("NotCreated", "ScaledToZero"):
-                cause = diagnose(self.session, k.DEPLOYMENT, name, self.namespace)
-                known = sf.remedy_for(cause.message)
-                return [*hints, cause.text(), *([f"  What to do: {known}"] if known else [])]
-        hints.append(f"To look further: oc -n {self.namespace} get sonataflowplatform,deployment,pod,job,event")
-        return hints
+            return [f"The Developer Hub operator makes it: see the Backstage {self.params['hub_name']}."]
+        return [diagnose(self.session, k.SONATAFLOW_PLATFORM, self.name, self.namespace).text()]
 
     def facts(self, snapshot: Snapshot) -> Object:
         """Return what the result says about the platform, its services and their answers."""

@@ -10,33 +10,47 @@ timeline of what changed on the way.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
-import queue
-import socket
-import threading
 import time
 import typing as t
+from collections import Counter
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     ApiError,
     Object,
     Session,
 )
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import Kind
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
-    HTTP_ERRORS,
-)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._progress import (
     reporter,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._watch import (
+    Snapshot,
+    Source,
+    World,
+)
+
+__all__ = [  # the engine's face: callers need not know which half a name lives in
+    "FAILED",
+    "PENDING",
+    "READY",
+    "TIMED_OUT",
+    "Result",
+    "Snapshot",
+    "Source",
+    "Verdict",
+    "condition",
+    "current",
+    "rolled_out",
+    "wait",
+]
 
 READY, PENDING, FAILED, TIMED_OUT = "ready", "pending", "failed", "timed_out"
 RECHECK = 5.0  # seconds between evaluations when nothing changes: graces and ages move by themselves
-RELIST = 60.0  # seconds a watch stays open before its objects are listed anew, in case an event was lost
-POLL = 2.0  # seconds between lists where watching is not allowed
+REFUSAL_GRACE = 10.0  # seconds: rights that were granted a moment ago are not known to every API server yet
+OFFLINE_TOLD = 2.0  # seconds without an answer after which the timeline says so
 MAX_TIMELINE = 200  # entries; a flapping object must not fill memory or a job's artifact
+UNREACHABLE, UNAUTHORIZED, CERTIFICATE = "Unreachable", "Unauthorized", "Certificate"
+SERVER = "API server"  # the target under which its own troubles are told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,52 +80,6 @@ class Verdict:
         return cls(FAILED, reason, message, remedy, grace)
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A collection, or one object of it, that a wait watches."""
-
-    kind: Kind
-    namespace: str | None = None
-    name: str | None = None
-    label_selector: str | None = None
-
-
-class Snapshot:
-    """The watched objects as last seen. Objects are plain dicts and must not be changed."""
-
-    def __init__(self, objects: dict[Source, dict[tuple[str, str], Object] | None], unreadable: set[Source]) -> None:
-        self._objects = objects
-        self._unreadable = unreadable
-
-    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
-        """Return one object or None."""
-        for source, objects in self._objects.items():
-            if source.kind == kind and objects and (found := objects.get((namespace or "", name))):
-                return found
-        return None
-
-    def list(self, kind: Kind, namespace: str | None = None) -> list[Object]:
-        """Return all watched objects of a kind, sorted by namespace and name; in one namespace, if given."""
-        found: dict[tuple[str, str], Object] = {}
-        for source, objects in self._objects.items():
-            if source.kind == kind and objects:
-                found.update(objects)
-        return [found[key] for key in sorted(found) if namespace is None or key[0] == namespace]
-
-    def of(self, source: Source) -> list[Object]:
-        """Return the objects of one source, sorted by namespace and name."""
-        objects = self._objects.get(source) or {}
-        return [objects[key] for key in sorted(objects)]
-
-    def served(self, kind: Kind) -> bool:
-        """Tell whether the API server serves the kind (False as well while that is not known yet)."""
-        return any(source.kind == kind and objects is not None for source, objects in self._objects.items())
-
-    def readable(self, kind: Kind, namespace: str | None = None) -> bool:
-        """Tell whether our credentials may read the kind."""
-        return not any(source.kind == kind and source.namespace == namespace for source in self._unreadable)
-
-
 @dataclasses.dataclass
 class Result:
     """How a wait ended."""
@@ -121,17 +89,40 @@ class Result:
     elapsed: float
     timeline: list[dict[str, t.Any]]
     snapshot: Snapshot
+    requests: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def worst(self) -> list[tuple[str, Verdict]]:
         """Return the targets that are not ready, failed ones first."""
         unready = [(name, verdict) for name, verdict in self.verdicts.items() if verdict.state != READY]
-        return sorted(unready, key=lambda item: item[1].state != FAILED)
+        return sorted(unready, key=lambda item: (item[1].state != FAILED, item[0] != SERVER))
+
+    @property
+    def reason(self) -> str:
+        """Why it ended so: the reason of the worst target."""
+        worst = self.worst()
+        return worst[0][1].reason if worst else "Ready"
+
+    @property
+    def message(self) -> str:
+        """What the worst target says; the message of a single one when all are ready."""
+        worst = self.worst()
+        if worst:
+            return worst[0][1].message
+        return next(iter(self.verdicts.values())).message if len(self.verdicts) == 1 else ""
+
+    @property
+    def blind(self) -> bool:
+        """Whether the API server could not be read in the end: to ask it for causes is no use."""
+        return self.reason in (UNREACHABLE, UNAUTHORIZED, CERTIFICATE)
 
     def to_dict(self) -> dict[str, t.Any]:
         """Return what module results show of a wait. Durations are seconds."""
         return {
             "phase": self.phase,
+            "reason": self.reason,
+            "message": self.message,
             "elapsed": round(self.elapsed, 2),
+            "requests": self.requests,
             "timeline": self.timeline,
             "targets": {
                 name: {"state": verdict.state, "reason": verdict.reason, "message": verdict.message}
@@ -142,104 +133,6 @@ class Result:
 
 Evaluate = t.Callable[[Snapshot], t.Mapping[str, Verdict]]
 Progress = t.Callable[[dict[str, t.Any]], None]
-
-
-class _Reader(threading.Thread):
-    """Keeps one source current: list, watch from there, list again when the watch is lost or old."""
-
-    def __init__(self, session: Session, source: Source, out: queue.Queue[tuple[str, Source, t.Any]]) -> None:
-        super().__init__(daemon=True, name=f"watch-{source.kind.plural}")
-        self._session, self._source, self._out = session, source, out
-        self._stopped = threading.Event()
-        self._response: t.Any = None
-
-    def stop(self) -> None:
-        """End the thread soon; an open watch is cut."""
-        self._stopped.set()
-        response = self._response
-        if response is not None:
-            _cut(response)
-
-    def run(self) -> None:
-        pause = 0.1
-        while not self._stopped.is_set():
-            try:
-                version = self._list()
-                pause = 0.1
-                self._watch(version)
-            except ApiError as exc:
-                if exc.not_found:
-                    self._out.put(("unserved", self._source, None))
-                    pause = 0.5
-                elif exc.forbidden:
-                    self._out.put(("forbidden", self._source, None))
-                    pause = POLL
-                else:
-                    pause = min(5.0, pause * 2)
-            except (*HTTP_ERRORS, ValueError):
-                pause = min(5.0, pause * 2)  # the server went away, or cut a line: start over
-            self._stopped.wait(pause)
-
-    def _selectors(self) -> tuple[str | None, str | None]:
-        name = self._source.name
-        return self._source.label_selector, f"metadata.name={name}" if name else None
-
-    def _list(self) -> str:
-        items, version = self._session.list_page(self._source.kind, self._source.namespace, *self._selectors())
-        self._out.put(("list", self._source, items))
-        return version
-
-    def _watch(self, version: str) -> None:
-        labels, fields = self._selectors()
-        query = {
-            "labelSelector": labels,
-            "fieldSelector": fields,
-            "resourceVersion": version,
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(int(RELIST)),
-        }
-        try:
-            response = self._session.stream(self._source.kind, self._source.namespace, query, timeout=RELIST + 15)
-        except ApiError as exc:
-            if exc.forbidden:  # listing is allowed, watching is not: poll
-                self._stopped.wait(POLL)
-                return
-            raise
-        self._response = response
-        try:
-            for event in read_events(response):
-                if self._stopped.is_set() or event.get("type") == "ERROR":
-                    return  # 410 Gone and the like: list anew
-                if event.get("type") != "BOOKMARK":
-                    self._out.put((event["type"], self._source, event["object"]))
-        finally:
-            self._response = None
-            response.close()
-
-
-def _cut(response: t.Any) -> None:
-    """End the connection of a response that another thread reads; that thread closes it.
-
-    `close` would wait for the reader, that is until the server ends the watch.
-    """
-    with contextlib.suppress(*HTTP_ERRORS, AttributeError, ValueError):  # the server was ending it already
-        if hasattr(response, "shutdown"):
-            response.shutdown()
-        else:  # urllib3 before 2.3
-            response.connection.sock.shutdown(socket.SHUT_RDWR)
-
-
-def read_events(response: t.Any) -> t.Iterator[dict[str, t.Any]]:
-    """Yield the decoded events of an open watch until it ends."""
-    rest = b""
-    while True:
-        chunk = response.read1(65536) if hasattr(response, "read1") else response.read(65536)
-        if not chunk:
-            return
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
 
 
 class _Judge:
@@ -265,13 +158,19 @@ class _Judge:
                 state = PENDING
                 next_change = min(next_change, counts_from)
             if (verdict.state, state) != (READY, PENDING):  # told once it has lasted
-                self._tell(target, state, verdict, now)
+                self.tell(target, state, verdict, now)
             states.append(state)
         if FAILED in states:
             return FAILED, next_change
         return (READY if all(state == READY for state in states) else PENDING), next_change
 
-    def _tell(self, target: str, state: str, verdict: Verdict, now: float) -> None:
+    def restart(self, now: float) -> None:
+        """After a time in which nothing could be seen: tell of its end, and count graces from here."""
+        if self._since.pop(SERVER, None):
+            self._since.clear()
+            self.tell(SERVER, READY, Verdict.ready("answers again"), now)
+
+    def tell(self, target: str, state: str, verdict: Verdict, now: float) -> None:
         """Write a change to the timeline; a failure that may still heal is told as pending."""
         told = (state, verdict.reason, verdict.message)
         if self._told.get(target) == told:
@@ -290,92 +189,99 @@ class _Judge:
             self._progress(entry)
 
 
+class _Connection:
+    """Judges whether the API server can be seen, and read as needed."""
+
+    def __init__(self) -> None:
+        self._lost_at: float | None = None
+
+    def judge(self, world: World, now: float) -> tuple[dict[str, Verdict], bool]:
+        """Return verdicts about the server (none when all is well), and whether the objects are as it has them now."""
+        troubles = {str(s): _refusal(s, error) for s, error in world.refused.items() if not s.optional}
+        silent = [(source, why) for source, why in world.offline.items() if not source.optional]
+        if not silent:
+            self._lost_at = None
+            return troubles, True
+        self._lost_at = now if self._lost_at is None else self._lost_at
+        if now - self._lost_at >= OFFLINE_TOLD:
+            source, why = silent[0]
+            troubles[SERVER] = Verdict.pending(UNREACHABLE, f"does not answer ({source}): {' '.join(why.split())}")
+        return troubles, False
+
+    def next_look(self, now: float) -> float:
+        """Return when a server that does not answer has to be told of."""
+        return now + RECHECK if self._lost_at is None else max(now + 0.1, self._lost_at + OFFLINE_TOLD)
+
+
+def _refusal(source: Source, error: ApiError) -> Verdict:
+    if error.status == 401:
+        return Verdict.failed(UNAUTHORIZED, error.message, "Log in again: the credentials are not valid (any more).")
+    if error.forbidden:
+        where = f" in namespace {source.namespace}" if source.namespace else " (cluster-wide)"
+        remedy = f"Grant get, list and watch on {source.kind.plural}{where}."
+        return Verdict.failed("Forbidden", error.message, remedy, grace=REFUSAL_GRACE)
+    if error.status == 0:
+        return Verdict.failed(CERTIFICATE, error.message, "Name the ca_cert of the API server.")
+    return Verdict.failed(error.reason or "Refused", error.message, "Correct what the API server names.")
+
+
 def wait(
     session: Session,
-    sources: t.Sequence[Source],
+    sources: t.Iterable[Source],
     evaluate: Evaluate,
     *,
     timeout: float,
     act: t.Callable[[Snapshot], None] | None = None,
+    follow: t.Callable[[Snapshot], t.Iterable[Source]] | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Watch `sources` until `evaluate` calls every target ready, one failed for good, or `timeout` seconds are over.
 
-    `act` runs before each evaluation and may write (approve a plan, say); what it raises ends the wait. `progress`
-    receives every new entry of the timeline; by default it goes to the action plugin, which shows it.
+    `act` runs before each evaluation and may write (approve a plan, say); what it raises ends the wait. `follow` names
+    further sources once objects tell of them, such as the pods of a Deployment. `progress` receives every new entry of
+    the timeline; by default it goes to the action plugin, which shows it.
+
+    While the API server does not answer nothing is concluded from what it said before.
     """
     started = time.monotonic()
     deadline = started + timeout
-    changes: queue.Queue[tuple[str, Source, t.Any]] = queue.Queue()
-    objects: dict[Source, dict[tuple[str, str], Object] | None] = {}
-    heard: set[Source] = set()
-    unreadable: set[Source] = set()
-    snapshot = Snapshot(objects, unreadable)
+    before = Counter(session.requests)
+    world = World(session)
     judge = _Judge(started, progress or reporter())
-    verdicts: t.Mapping[str, Verdict] = {}
-    readers = [_Reader(session, source, changes) for source in dict.fromkeys(sources)]
-    for reader in readers:
-        reader.start()
+    connection = _Connection()
+    judged: t.Mapping[str, Verdict] = {}
+    troubles: dict[str, Verdict] = {}
+
+    def ended(phase: str, now: float) -> Result:
+        requests = dict(Counter(session.requests) - before)
+        return Result(phase, {**judged, **troubles}, now - started, judge.timeline, world.snapshot, requests)
+
     try:
+        world.watch(sources)
         next_look = started
         while True:
-            _take(changes, objects, unreadable, heard, next_look)
+            world.take(min(next_look, deadline))
             now = time.monotonic()
-            # Verdicts need one answer from every source: an unknown is not an absence.
-            if len(heard) == len(readers):
-                if act:
-                    act(snapshot)
+            troubles, sees = connection.judge(world, now)
+            if sees:
+                judge.restart(now)
+            if world.complete and sees:
+                if follow:
+                    world.watch(follow(world.snapshot))
+                if act and not troubles:
+                    act(world.snapshot)
                     now = time.monotonic()
-                verdicts = evaluate(snapshot)
-                state, next_look = judge.settle(verdicts, now)
-                if state != PENDING:
-                    return Result(state, dict(verdicts), now - started, judge.timeline, snapshot)
+                judged = evaluate(world.snapshot)
+                state, next_look = judge.settle({**judged, **troubles}, now)
             else:
-                next_look = now + RECHECK
+                state, next_look = judge.settle(troubles, now) if troubles else (PENDING, now + RECHECK)
+                next_look = min(next_look, connection.next_look(now))
+            if state != PENDING:
+                return ended(state, now)
             if now >= deadline:
-                return Result(TIMED_OUT, dict(verdicts), now - started, judge.timeline, snapshot)
-            next_look = min(next_look, deadline)
+                return ended(TIMED_OUT, now)
     finally:
-        for reader in readers:
-            reader.stop()
-
-
-def _take(
-    changes: queue.Queue[tuple[str, Source, t.Any]],
-    objects: dict[Source, dict[tuple[str, str], Object] | None],
-    unreadable: set[Source],
-    heard: set[Source],
-    until: float,
-) -> None:
-    """Take all changes that are there, waiting for the first one until the given (monotonic) time."""
-    try:
-        change = changes.get(timeout=max(0.0, until - time.monotonic()))
-        while True:
-            what, source, content = change
-            heard.add(source)
-            if what == "list":
-                unreadable.discard(source)
-                objects[source] = {_key(item): item for item in content}
-            elif what == "unserved":
-                objects[source] = None
-            elif what == "forbidden":
-                unreadable.add(source)
-                objects[source] = {}
-            elif what == "DELETED":
-                (objects.setdefault(source, {}) or {}).pop(_key(content), None)
-            else:
-                known = objects.get(source)
-                if known is None:
-                    known = objects[source] = {}
-                known[_key(content)] = content
-            change = changes.get_nowait()
-    except queue.Empty:
-        return
-
-
-def _key(obj: Object) -> tuple[str, str]:
-    metadata = obj["metadata"]
-    return metadata.get("namespace") or "", metadata["name"]
+        world.stop()
 
 
 def current(obj: Object | None) -> bool:

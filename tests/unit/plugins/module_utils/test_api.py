@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -219,3 +220,53 @@ def test_webhook_down_is_told_from_denied():
 )
 def test_contains(live, wanted, expected):
     assert _api.contains(live, wanted) is expected
+
+
+def page(names, version="9", more=None):
+    items = [{"metadata": {"name": name}} for name in names]
+    return 200, {"items": items, "metadata": {"resourceVersion": version, "continue": more}}
+
+
+def test_a_long_list_is_read_in_pages(api, session):
+    api.script += [page(["a"], more="x"), page(["b"])]
+    items, version = session.list_page(CONFIG_MAP, "here")
+    assert ([item["metadata"]["name"] for item in items], version) == (["a", "b"], "9")
+    assert items[0]["kind"] == "ConfigMap"
+    assert "continue=x" in api.seen[1]["path"]
+
+
+def test_pages_that_took_too_long_are_read_anew_all_at_once(api, session):
+    api.script += [page(["a"], more="x"), (410, {"reason": "Expired"}), page(["a", "b"])]
+    assert len(session.list_page(CONFIG_MAP, "here")[0]) == 2
+    assert "limit" not in api.seen[2]["path"]
+
+
+def test_a_reader_with_a_patience_of_its_own_is_told_at_once(api, session):
+    api.script.append((429, {"message": "busy"}, {"Retry-After": "7"}))
+    with pytest.raises(_api.ApiError) as refusal:
+        session.list_page(CONFIG_MAP, "here", patient=False)
+    assert (refusal.value.transient, refusal.value.retry_after) == (True, 7.0)
+    assert session.requests == {"list": 1}
+
+
+@pytest.mark.parametrize(("status", "transient"), [(0, True), (503, True), (400, False), (403, False), (410, False)])
+def test_what_passes_by_itself(status, transient):
+    assert _api.ApiError("GET", "/x", status, {}).transient is transient
+
+
+def test_a_refused_watch_says_why(api, session):
+    api.script.append((403, {"reason": "Forbidden", "message": "no"}))
+    with pytest.raises(_api.ApiError) as refusal:
+        session.stream(CONFIG_MAP, "here", {"resourceVersion": "5"}, timeout=5)
+    assert refusal.value.forbidden
+    assert "watch=true" in api.seen[0]["path"]
+    assert session.requests == {"watch": 1}
+
+
+def test_requests_of_several_threads_are_all_counted(session):
+    threads = [threading.Thread(target=lambda: [session.count("get") for _turn in range(2000)]) for _one in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert session.requests["get"] == 8000

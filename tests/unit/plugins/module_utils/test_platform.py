@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import threading
-import time
-
 import pytest
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _api, _platform, _wait
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _api, _platform
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import InputError
 from kubernetes import client as kubernetes_client
 
@@ -91,22 +88,3 @@ def test_workflows_keep_a_platform_from_being_removed(api):
     with pytest.raises(InputError) as caught:
         make(api, with_workflows=False, wait=True).remove()
     assert "greeting" in str(caught.value)
-
-
-def test_the_end_of_a_wait_does_not_wait_for_its_watches():
-    class Open:
-        """An open response: `close` blocks like the real one while a thread reads; `shutdown` ends the reading."""
-
-        def __init__(self):
-            self.ended = threading.Event()
-
-        def shutdown(self):
-            self.ended.set()
-
-        def close(self):
-            self.ended.wait(5)
-
-    response, started = Open(), time.monotonic()
-    _wait._cut(response)
-    assert response.ended.is_set()
-    assert time.monotonic() - started < 1

@@ -1,76 +1,16 @@
 from __future__ import annotations
 
-import itertools
-import json
-import queue
 import threading
 import time
 
 import pytest
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _wait
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import CONFIG_MAP, CSV, DEPLOYMENT
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _wait, _watch
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import CONFIG_MAP, CSV, DEPLOYMENT, POD
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import Source, Verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-
-class FakeStream:
-    """A watch whose events come from a queue; None ends it."""
-
-    def __init__(self, events):
-        self._events = events
-
-    def read1(self, size):
-        event = self._events.get()
-        return b"" if event is None else json.dumps(event).encode() + b"\n"
-
-    def close(self):
-        self._events.put(None)
-
-
-class FakeSession:
-    """The two calls that the engine makes, over objects that a test changes."""
-
-    def __init__(self):
-        self.objects = {}
-        self.streams = []
-        self.version = itertools.count(1)
-        self.lock = threading.Lock()
-        self.refuse = {}  # kind -> status
-        self.list_failures = 0
-
-    def list_page(self, kind, namespace, label_selector=None, field_selector=None):
-        if kind in self.refuse:
-            raise ApiError("GET", kind.path(), self.refuse[kind], {})
-        if self.list_failures:
-            self.list_failures -= 1
-            raise ApiError("GET", kind.path(), 0, "connection refused")
-        with self.lock:
-            name = (field_selector or "=").split("=")[1]
-            found = [o for (k, n), o in self.objects.items() if k == kind and (not name or n == name)]
-            return found, str(next(self.version))
-
-    def stream(self, kind, namespace, query, timeout):
-        with self.lock:
-            events = queue.Queue()
-            self.streams.append((kind, events))
-            return FakeStream(events)
-
-    def put(self, kind, name, tell=True, **content):
-        obj = {"metadata": {"name": name, "namespace": "ns"}, **content}
-        with self.lock:
-            known = (kind, name) in self.objects
-            self.objects[kind, name] = obj
-            for watched, events in self.streams if tell else []:
-                if watched == kind:
-                    events.put({"type": "MODIFIED" if known else "ADDED", "object": obj})
-
-    def cut(self):
-        with self.lock:
-            for _kind, events in self.streams:
-                events.put(None)
-            self.streams.clear()
+from .fake_watch import FakeSession
 
 
 def has_phase(phase):
@@ -161,7 +101,7 @@ def test_readiness_must_last_where_asked():
 
 def test_no_verdict_before_every_source_was_heard():
     session = FakeSession()
-    session.list_failures = 2
+    session.failures = [503, 503]
     seen = []
 
     def evaluate(snapshot):
@@ -182,14 +122,188 @@ def test_an_unserved_kind_is_waited_for():
     assert result.snapshot.served(CSV)
 
 
-def test_a_forbidden_kind_is_known_as_unreadable_and_does_not_end_the_wait():
+def test_what_is_read_for_detail_only_may_be_forbidden():
+    session = FakeSession()
+    session.refuse[DEPLOYMENT] = 403
+    session.put(CSV, "one", status={"phase": "Succeeded"})
+    detail = Source(DEPLOYMENT, "ns", optional=True)
+    result = _wait.wait(session, [*SOURCES, detail], has_phase("Succeeded"), timeout=10)
+    assert result.phase == _wait.READY
+    assert result.snapshot.readable(CSV, "ns")
+
+
+def test_what_may_not_be_read_ends_the_wait_and_names_the_right(monkeypatch):
+    monkeypatch.setattr(_wait, "REFUSAL_GRACE", 0.3)
     session = FakeSession()
     session.refuse[DEPLOYMENT] = 403
     session.put(CSV, "one", status={"phase": "Succeeded"})
     result = _wait.wait(session, [*SOURCES, Source(DEPLOYMENT, "ns")], has_phase("Succeeded"), timeout=10)
-    assert result.phase == _wait.READY
+    assert (result.phase, result.reason) == (_wait.FAILED, "Forbidden")
+    assert result.worst()[0][1].remedy == "Grant get, list and watch on deployments in namespace ns."
     assert not result.snapshot.readable(DEPLOYMENT, "ns")
-    assert result.snapshot.readable(CSV, "ns")
+    assert 0.3 <= result.elapsed < 2
+
+
+def test_a_right_that_comes_within_the_grace_is_enough():
+    session = FakeSession()
+    session.refuse[CSV] = 403
+    session.put(CSV, "one", status={"phase": "Succeeded"})
+    threading.Timer(0.3, session.refuse.clear).start()
+    assert _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10).phase == _wait.READY
+
+
+@pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (400, "Refused")])
+def test_what_no_waiting_changes_ends_the_wait_at_once(status, reason):
+    session = FakeSession()
+    session.refuse[CSV] = status
+    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10)
+    assert (result.phase, result.reason) == (_wait.FAILED, reason)
+    assert result.elapsed < 1
+
+
+def test_where_watching_is_forbidden_it_polls(monkeypatch):
+    monkeypatch.setattr(_watch, "POLL", 0.1)
+    session = FakeSession()
+    session.refuse_watch[CSV] = 403
+    threading.Timer(0.3, lambda: session.put(CSV, "one", status={"phase": "Succeeded"})).start()
+    assert _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10).phase == _wait.READY
+    assert session.requests["list"] > 1
+
+
+def test_a_lost_watch_goes_on_from_where_it_ended():
+    session = FakeSession()
+
+    def play():
+        session.cut()
+        time.sleep(0.3)
+        session.put(CSV, "one", status={"phase": "Succeeded"})
+
+    threading.Timer(0.3, play).start()
+    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10)
+    assert result.phase == _wait.READY
+    assert result.requests == {"list": 1, "watch": 2}
+
+
+def test_a_history_that_is_gone_is_listed_anew():
+    session = FakeSession()
+
+    def play():
+        with session.changed:
+            session.put(CSV, "one", status={"phase": "Succeeded"})
+            session.compact()
+
+    threading.Timer(0.3, play).start()
+    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10)
+    assert result.phase == _wait.READY
+    assert result.requests["list"] == 2
+
+
+def test_a_lost_event_is_found_by_the_slow_list(monkeypatch):
+    monkeypatch.setattr(_watch, "RELIST", 0.2)
+    session = FakeSession()
+    session.put(CSV, "one", status={"phase": "Installing"})
+
+    def play():
+        session.lose(CSV, "one", status={"phase": "Succeeded"})
+        session.cut()
+
+    threading.Timer(0.4, play).start()
+    assert _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10).phase == _wait.READY
+
+
+def test_nothing_is_concluded_while_the_server_does_not_answer(monkeypatch):
+    monkeypatch.setattr(_wait, "OFFLINE_TOLD", 0.2)
+    session = FakeSession()
+    session.put(CSV, "one", status={"phase": "Failed"})
+
+    def evaluate(snapshot):
+        failed = snapshot.get(CSV, "one", "ns")["status"]["phase"] == "Failed"
+        return {"one": Verdict.failed("Failed", "for a moment", grace=1.0) if failed else Verdict.ready()}
+
+    def play():
+        session.refuse[CSV] = 503
+        session.cut()
+        time.sleep(1.5)  # longer than the grace: it would have failed
+        session.put(CSV, "one", status={"phase": "Succeeded"})
+        session.refuse.clear()
+
+    threading.Timer(0.3, play).start()
+    result = _wait.wait(session, SOURCES, evaluate, timeout=10)
+    assert result.phase == _wait.READY
+    assert ("API server", "Unreachable") in [(entry["target"], entry["reason"]) for entry in result.timeline]
+    assert "told to answer 503" in next(e["message"] for e in result.timeline if e["target"] == "API server")
+
+
+def test_a_server_that_never_answers_is_the_cause():
+    session = FakeSession()
+    session.refuse[CSV] = 503
+    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=2.5)
+    assert (result.phase, result.reason) == (_wait.TIMED_OUT, "Unreachable")
+
+
+def test_what_was_deleted_is_remembered_as_it_was():
+    session = FakeSession()
+    session.put(CSV, "one", status={"phase": "Installing"})
+
+    def play():
+        session.put(CSV, "one", status={"phase": "Done"})
+        session.remove(CSV, "one")
+
+    def evaluate(snapshot):
+        gone = snapshot.get(CSV, "one", "ns") is None
+        return {
+            "one": Verdict.ready(snapshot.last(CSV, "one", "ns")["status"]["phase"]) if gone else Verdict.pending("")
+        }
+
+    threading.Timer(0.2, play).start()
+    assert _wait.wait(session, SOURCES, evaluate, timeout=10).message == "Done"
+
+
+def test_a_deletion_in_a_lost_watch_is_remembered_too(monkeypatch):
+    session = FakeSession()
+    session.put(CSV, "one", status={"phase": "Installing"})
+
+    def play():
+        with session.changed:
+            session.remove(CSV, "one")
+            session.compact()
+
+    def evaluate(snapshot):
+        gone = snapshot.get(CSV, "one", "ns") is None
+        return {
+            "one": Verdict.ready(snapshot.last(CSV, "one", "ns")["status"]["phase"]) if gone else Verdict.pending("")
+        }
+
+    threading.Timer(0.2, play).start()
+    assert _wait.wait(session, SOURCES, evaluate, timeout=10).message == "Installing"
+
+
+def test_sources_may_come_from_what_was_found():
+    session = FakeSession()
+    session.put(DEPLOYMENT, "d")
+    session.put(POD, "p", status={"phase": "Broken"})
+
+    def follow(snapshot):
+        return [Source(POD, "ns", optional=True) for _found in snapshot.list(DEPLOYMENT)]
+
+    def evaluate(snapshot):
+        pods = snapshot.list(POD)
+        return {"d": Verdict.failed("Broken", "is broken") if pods else Verdict.pending("NoPods")}
+
+    result = _wait.wait(session, [Source(DEPLOYMENT, "ns")], evaluate, timeout=10, follow=follow)
+    assert (result.phase, result.requests["list"]) == (_wait.FAILED, 2)
+
+
+def test_threads_end_with_the_wait():
+    session = FakeSession()
+    before = threading.active_count()
+    _wait.wait(
+        session, [Source(CSV, "ns", str(i)) for i in range(5)], lambda s: {"x": Verdict.pending("")}, timeout=0.3
+    )
+    give_up = time.monotonic() + 2
+    while threading.active_count() > before and time.monotonic() < give_up:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
 
 
 def test_act_runs_before_each_look_and_its_error_ends_the_wait():
@@ -210,31 +324,48 @@ def test_progress_hears_each_change_once():
     assert [entry["reason"] for entry in heard] == ["NotCreated", "Installing", "Ready"]
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    steps=st.lists(st.sampled_from(["Installing", "Failed", "Pending", "lost", "cut"]), max_size=8),
-    last=st.sampled_from(["Succeeded", "Broken"]),
-)
-def test_any_order_of_events_and_lost_watches_ends_in_the_same_verdict(steps, last):
+STEPS = ["Installing", "Failed", "Pending", "deleted", "cut", "gone", "429", "500", "503", "0", "denied", "unserved"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=st.lists(st.sampled_from(STEPS), max_size=12), last=st.sampled_from(["Succeeded", "Broken"]))
+def test_any_order_of_events_lost_watches_and_errors_ends_in_the_same_verdict(steps, last):
     session = FakeSession()
 
     def play():
         for step in steps:
-            if step == "cut":
-                session.cut()
-            elif step == "lost":
-                session.list_failures += 1
-                session.cut()
-            else:
-                session.put(CSV, "one", status={"phase": step})
-        session.put(CSV, "one", tell=False, status={"phase": last})
-        session.cut()  # the last event itself was lost: the new list finds it
+            with session.changed:
+                session.refuse.clear()
+                if step == "cut":
+                    session.cut()
+                elif step == "gone":
+                    session.compact()
+                elif step == "deleted":
+                    session.remove(CSV, "one")
+                elif step in ("denied", "unserved"):
+                    session.refuse[CSV] = {"denied": 403, "unserved": 404}[step]
+                    session.cut()
+                elif step.isdigit():
+                    session.failures.append(int(step))
+                    session.cut()
+                else:
+                    session.put(CSV, "one", status={"phase": step})
+            time.sleep(0.002)
+        with session.changed:
+            session.refuse.clear()
+            session.put(CSV, "one", status={"phase": last})
 
     player = threading.Timer(0.02, play)
     player.start()
-    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_watch, "POLL", 0.05)
+        patch.setattr(_watch, "LONGEST_PAUSE", 0.2)
+        result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=20)
     player.join()
     assert result.phase == {"Succeeded": _wait.READY, "Broken": _wait.FAILED}[last]
+    times = [entry["at"] for entry in result.timeline]
+    assert times == sorted(times)
+    assert result.timeline[-1]["state"] == result.phase
 
 
 def deployment(replicas=1, generation=1, **status):
@@ -285,3 +416,22 @@ def test_a_snapshot_lists_by_namespace():
     assert snapshot.list(CONFIG_MAP) == [one, two]
     assert snapshot.list(CONFIG_MAP, "b") == [two]
     assert snapshot.get(CONFIG_MAP, "x", "a") is one
+
+
+def test_the_end_of_a_wait_does_not_wait_for_its_watches():
+    class Open:
+        """An open response: `close` blocks like the real one while a thread reads; `shutdown` ends the reading."""
+
+        def __init__(self):
+            self.ended = threading.Event()
+
+        def shutdown(self):
+            self.ended.set()
+
+        def close(self):
+            self.ended.wait(5)
+
+    response, started = Open(), time.monotonic()
+    _watch._cut(response)
+    assert response.ended.is_set()
+    assert time.monotonic() - started < 1
