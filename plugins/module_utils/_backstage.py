@@ -15,10 +15,16 @@ import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Object
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
+    terminal,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    READY,
     Verdict,
     condition,
-    rolled_out,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
+    workload,
 )
 
 PLATFORM = "sonataflow-platform"
@@ -265,61 +271,49 @@ def external_database_problem(row: Object, names: Names, secret_exists: bool) ->
 class Failure(t.NamedTuple):
     """A known cause of reason DeployFailed."""
 
+    key: str  # row of the table of states
     summary: str
-    remedy: str
-    grace: float  # seconds; the operator retries everything, and what is missing may just be on its way
     missing: tuple[str, str] | None = None  # kind and name of what must appear
 
 
-_FAILURES: tuple[tuple[str, str, str, float], ...] = (
+_FAILURES: tuple[tuple[str, str, str], ...] = (
     (
         r'no matches for kind "(?P<kind>\w+)" in version "(?P<name>[^"]+)"',
+        "backstage/KindNotServed",
         "a kind that the operator needs is not served",
-        "install the operator that brings it (SonataFlowPlatform: OpenShift Serverless Logic)",
-        300.0,
     ),
     (
         r'(?P<kind>ConfigMap|Secret) "(?P<name>[^"]+)" not found',
+        "backstage/ObjectMissing",
         "an object that the spec refers to does not exist",
-        "create it in the namespace of the Backstage",
-        180.0,
     ),
-    (
-        r"flavour '(?P<name>[^']+)' not found",
-        "the operator does not know a flavour",
-        "correct spec.flavours",
-        30.0,
-    ),
+    (r"flavour '(?P<name>[^']+)' not found", "backstage/UnknownFlavour", "the operator does not know a flavour"),
     (
         r"failed to unmarshal|cannot unmarshal|did not find expected",
+        "backstage/BadPlugins",
         "the plugin ConfigMap is not what the operator expects",
-        "correct the YAML under the key dynamic-plugins.yaml",
-        30.0,
     ),
     (
         r"expects 'dynamic-plugins.yaml' Data key",
+        "backstage/WrongKey",
         "the plugin ConfigMap has the wrong key",
-        "put the YAML under the key dynamic-plugins.yaml, and nothing else",
-        30.0,
     ),
     (
         r'SonataFlowPlatform\S* "sonataflow-platform" is invalid',
+        "backstage/PlatformInvalid",
         "the platform holds fields that the operator cannot combine with its own (a jdbcUrl, say)",
-        "remove spec.services.*.persistence from the platform, or take the dependency over",
-        60.0,
     ),
 )
 
 
 def explain_failure(message: str) -> Failure:
     """Classify the message of reason DeployFailed. Nothing here is final at once: the operator retries."""
-    for pattern, summary, remedy, grace in _FAILURES:
+    for pattern, key, summary in _FAILURES:
         found = re.search(pattern, message)
         if found:
             groups = found.groupdict()
-            missing = (groups["kind"], groups["name"]) if "kind" in groups else None
-            return Failure(summary, remedy, grace, missing)
-    return Failure("the operator cannot apply it", "see the message and the operator's log", 300.0)
+            return Failure(key, summary, (groups["kind"], groups["name"]) if "kind" in groups else None)
+    return Failure("backstage/DeployFailed", "the operator cannot apply it")
 
 
 def judge_backstage(backstage: Object | None) -> Verdict:
@@ -336,8 +330,8 @@ def judge_backstage(backstage: Object | None) -> Verdict:
         return Verdict.ready(message)
     if deployed.get("reason") == "DeployFailed":
         failure = explain_failure(message)
-        return Verdict.failed("DeployFailed", f"{failure.summary}: {message}", failure.remedy, failure.grace)
-    return Verdict.pending(deployed.get("reason") or "NotDeployed", message)
+        return terminal(failure.key).verdict(f"{failure.summary}: {message}")
+    return terminal("backstage/DeployInProgress").verdict(message)
 
 
 def touch_due(failure: Failure, cause_gone: bool, since_touch: float) -> bool:
@@ -350,17 +344,20 @@ def touch_due(failure: Failure, cause_gone: bool, since_touch: float) -> bool:
     return since_touch >= 60.0
 
 
-def judge_workload(workload: Object | None, token: str | None, installer: Verdict | None = None) -> Verdict:
-    """Judge the Hub's workload: our change arrived on it, and it is rolled out. `installer` is what its pods say."""
-    if workload is None:
+def judge_workload(
+    obj: Object | None, token: str | None, installer: Verdict | None = None, pods: t.Sequence[Object] = ()
+) -> Verdict:
+    """Judge the Hub's workload: our change arrived on it, and it is rolled out.
+
+    `installer` is what the log of its plugin installation says, which tells more than its pods do.
+    """
+    if obj is None:
         return Verdict.pending("NotCreated", "the operator has not created it yet")
-    annotations = workload["metadata"].get("annotations") or {}
+    annotations = obj["metadata"].get("annotations") or {}
     if token and annotations.get(HANDSHAKE) != token:
         return Verdict.pending("NotSeen", "the operator has not acted on the last change yet")
-    verdict = rolled_out(workload)
-    if verdict.state != "ready" and installer is not None:
-        return installer
-    return verdict
+    verdict = workload(obj, pods)
+    return installer if verdict.state != READY and installer is not None else verdict
 
 
 def judge_platform(platform: Object | None, backstage: Object | None, names: Names, local: bool) -> Verdict:
@@ -372,12 +369,7 @@ def judge_platform(platform: Object | None, backstage: Object | None, names: Nam
     owner = owner_of(platform)
     if owner is None or owner[0] != "Backstage" or owner[2] != backstage["metadata"]["uid"]:
         whose = f"{owner[0]} {owner[1]}" if owner else "nobody"
-        return Verdict.failed(
-            "NotOurs",
-            f"is owned by {whose}, not by Backstage {names.name}",
-            "keep one Backstage with the orchestrator per namespace",
-            grace=30.0,
-        )
+        return terminal("platform/NotOurs").verdict(f"is owned by {whose}, not by Backstage {names.name}")
     services = (platform.get("spec") or {}).get("services") or {}
     for service in ("dataIndex", "jobService"):
         postgresql = ((services.get(service) or {}).get("persistence") or {}).get("postgresql") or {}
@@ -405,45 +397,21 @@ def stuck_in_foreground(backstage: Object | None) -> bool:
 
 # -- why the plugins do not come ------------------------------------------------------------------------------------
 
-_INSTALLER_CAUSES: tuple[tuple[str, str, str, float], ...] = (
-    (
-        r"No integrity hash",
-        "NoIntegrity",
-        "the plugin file names a version that the operator's defaults do not have: use the coordinates of the release, "
-        "or add `integrity`",
-        20.0,
-    ),
+# What its log says -> row of the table of states.
+_INSTALLER_CAUSES: tuple[tuple[str, str], ...] = (
+    (r"No integrity hash", "installer/NoIntegrity"),
     (
         r"integrity (?:check|verification)|[Hh]ash mismatch|does not match the provided integrity",
-        "WrongIntegrity",
-        "the integrity in the plugin file belongs to another version: correct or remove it",
-        20.0,
+        "installer/WrongIntegrity",
     ),
-    (r"[Zz]ip bomb", "TooLarge", "raise MAX_ENTRY_SIZE in the environment of the init container", 20.0),
-    (r"ENOSPC|[Nn]o space left", "NoSpace", "give the volume dynamic-plugins-root more room", 60.0),
-    (
-        r"\b401\b|\b403\b|[Uu]nauthorized|authentication required|denied: ",
-        "NotAllowed",
-        "give the Hub credentials for the plugin registry (Secret dynamic-plugins-registry-auth, or the .npmrc)",
-        60.0,
-    ),
-    (
-        r"inherit",
-        "CannotInherit",
-        "the plugin catalog index has no entry to inherit the tag from: check CATALOG_INDEX_IMAGE",
-        60.0,
-    ),
-    (
-        r"manifest unknown|\b404\b|E404|not found",
-        "NoSuchPackage",
-        "check name and version of the plugin, and a mirror's content",
-        60.0,
-    ),
+    (r"[Zz]ip bomb", "installer/TooLarge"),
+    (r"ENOSPC|[Nn]o space left", "installer/NoSpace"),
+    (r"\b401\b|\b403\b|[Uu]nauthorized|authentication required|denied: ", "installer/NotAllowed"),
+    (r"inherit", "installer/CannotInherit"),
+    (r"manifest unknown|\b404\b|E404|not found", "installer/NoSuchPackage"),
     (
         r"ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|[Tt]imed? ?out|no such host|onnection refused|x509|certificate",
-        "RegistryUnreachable",
-        "check network, proxy and trusted certificates between the cluster and the plugin registry",
-        300.0,
+        "installer/RegistryUnreachable",
     ),
 )
 
@@ -453,10 +421,10 @@ def classify_installer_log(log: str) -> Verdict:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"InstallException|[Ee]rror|[Ff]ail", line)]
     last = " | ".join((telling or lines)[-2:])[:400]
-    for pattern, reason, remedy, grace in _INSTALLER_CAUSES:
+    for pattern, key in _INSTALLER_CAUSES:
         if any(re.search(pattern, line) for line in telling):
-            return Verdict.failed(reason, f"init container {INSTALLER}: {last}", remedy, grace)
-    return Verdict.failed("PluginsNotInstalled", f"init container {INSTALLER}: {last or 'no log'}", "", grace=300.0)
+            return terminal(key).verdict(f"init container {INSTALLER}: {last}")
+    return terminal("installer/PluginsNotInstalled").verdict(f"init container {INSTALLER}: {last or 'no log'}")
 
 
 def failing_installer(pods: t.Iterable[Object]) -> tuple[str, int] | None:

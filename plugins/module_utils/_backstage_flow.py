@@ -25,6 +25,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     gives_up_fields,
     without_bookkeeping,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
+    diagnose,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
     InputError,
     WaitFailed,
@@ -40,8 +43,11 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     Source,
     Verdict,
     condition,
-    rolled_out,
     wait,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
+    selected,
+    workload,
 )
 
 KEPT_LABEL = "rhdh.orchestrator/kept"  # on the database Secret that outlives its Backstage, as its data does
@@ -402,6 +408,8 @@ class Watcher:
         ]
         if self._local:
             sources.append(Source(k.STATEFUL_SET, names.namespace, names.database))
+            selector = f"{_backstage.APP_LABEL}={names.database}"
+            sources.append(Source(k.POD, names.namespace, label_selector=selector, optional=True))
         if self._orchestrator:
             sources.append(Source(scene.platform_kind, names.namespace, _backstage.PLATFORM))
         return sources
@@ -410,16 +418,19 @@ class Watcher:
         """Return the verdict of every part."""
         names, scene = self._scene.names, self._scene
         backstage = snapshot.get(scene.kind, names.name, names.namespace)
-        workload = snapshot.get(self._workload_kind, names.workload, names.namespace)
-        verdicts = {
-            f"Backstage {names.name}": _backstage.judge_backstage(backstage),
-            f"{self._workload_kind.kind} {names.workload}": _backstage.judge_workload(
-                workload, self._token, self._installer
-            ),
-        }
+        hub = snapshot.get(self._workload_kind, names.workload, names.namespace)
+        pods = snapshot.list(k.POD, names.namespace)
+        verdicts = {f"Backstage {names.name}": _backstage.judge_backstage(backstage)}
+        database = Verdict.ready()
         if self._local:
-            database = snapshot.get(k.STATEFUL_SET, names.database, names.namespace)
-            verdicts[f"StatefulSet {names.database}"] = rolled_out(database)
+            found = snapshot.get(k.STATEFUL_SET, names.database, names.namespace)
+            database = workload(found, selected(pods, {_backstage.APP_LABEL: names.database}))
+            verdicts[f"StatefulSet {names.database}"] = database
+        # Without its database the Hub crashes, and that is no failure of its own.
+        own = selected(pods, {_backstage.APP_LABEL: names.workload}) if database.state == READY else []
+        verdicts[f"{self._workload_kind.kind} {names.workload}"] = _backstage.judge_workload(
+            hub, self._token, self._installer, own
+        )
         if self._orchestrator:
             platform = snapshot.get(scene.platform_kind, _backstage.PLATFORM, names.namespace)
             verdicts[f"SonataFlowPlatform {_backstage.PLATFORM}"] = _backstage.judge_platform(
@@ -500,18 +511,13 @@ def read_once(session: Session, sources: t.Iterable[Source]) -> Snapshot:
 
 
 def causes(session: Session, scene: Scene, ended: Result) -> list[str]:
-    """Return what is known of why nothing moves, and where to look."""
-    names, hub = scene.names, scene.row["operators"]["hub"]
-    lines = []
-    stuck = {verdict.reason for verdict in ended.verdicts.values()}
-    if stuck & {"NotSeen", "NoStatus", "NotCreated"}:
-        operators = session.list(k.DEPLOYMENT, field_selector="metadata.name=rhdh-operator")
-        if not any((obj.get("status") or {}).get("readyReplicas") for obj in operators):
-            lines.append("The Developer Hub operator is not running: no Deployment rhdh-operator has a ready replica.")
-            lines.append(f"Look at: oc get csv,pods -n {hub['namespace']}")
-    lines.append(f"Look at: oc describe backstage {names.name} -n {names.namespace}")
-    lines.append(f"Look at: oc get pods -n {names.namespace}; oc logs deployment/{names.workload} --all-containers")
-    return lines
+    """Return the deepest known cause; where only the platform is not as wanted, that of the platform."""
+    names = scene.names
+    platform = f"SonataFlowPlatform {_backstage.PLATFORM}"
+    unready = [target for target, _verdict in ended.worst()]
+    if unready == [platform] and ended.verdicts[platform].reason != "NotCreated":
+        return [diagnose(session, scene.platform_kind, _backstage.PLATFORM, names.namespace).text()]
+    return [diagnose(session, scene.kind, names.name, names.namespace).text()]
 
 
 # -- removing -------------------------------------------------------------------------------------------------------
@@ -589,7 +595,8 @@ def remove_rest(
 
         ended = wait(session, [source], judge, timeout=module.params["wait_timeout"])
         if ended.phase != READY:
-            raise WaitFailed(ended, f"{target} to be gone", **result)
+            cause = diagnose(session, k.PVC, names.database_claim, names.namespace)
+            raise WaitFailed(ended, f"{target} to be gone", [cause.text()], **result)
 
 
 def until_gone(module: t.Any, session: Session, scene: Scene) -> Result:
@@ -625,6 +632,7 @@ def until_gone(module: t.Any, session: Session, scene: Scene) -> Result:
     sources = [Source(each, names.namespace, name) for each, name in watched]
     ended = wait(session, sources, judge, timeout=module.params["wait_timeout"], act=act)
     if ended.phase != READY:
-        look_at = f"Look at: oc get backstage,deployment,statefulset -n {names.namespace} -o yaml"
-        raise WaitFailed(ended, f"Developer Hub {names.name} to be gone", [look_at], changed=True)
+        left = next((each, name) for each, name in watched if ended.verdicts[f"{each.kind} {name}"].state != READY)
+        cause = diagnose(session, *left, names.namespace)
+        raise WaitFailed(ended, f"Developer Hub {names.name} to be gone", [cause.text()], changed=True)
     return ended

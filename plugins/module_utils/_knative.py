@@ -9,6 +9,7 @@ PRIVATE to the collection. Decisions are pure functions over plain dicts.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
@@ -17,9 +18,13 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     Object,
     contains,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
+    terminal,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     Verdict,
     condition,
+    current,
 )
 
 OPERATOR_DEPLOYMENTS = ("knative-openshift", "knative-operator-webhook")
@@ -118,21 +123,19 @@ def judge(component: Component, obj: Object | None) -> Verdict:
         return Verdict.pending("NotObserved", "the operator has not seen the current generation yet")
     skipped = condition(obj, "VersionMigrationEligible")
     if skipped and skipped.get("status") == "False":
-        return Verdict.failed(
-            "VersionNotEligible",
-            skipped.get("message") or "the operator cannot migrate from the installed version",
-            "a minor version of OpenShift Serverless was skipped: install the versions between one by one",
-            grace=60.0,
+        return terminal("knative/VersionNotEligible").verdict(
+            skipped.get("message") or "the operator cannot migrate from the installed version"
         )
-    ready = condition(obj, "Ready")
-    if ready and ready.get("status") == "True":
+    main = condition(obj, "Ready")
+    if main and main.get("status") == "True":
         return Verdict.ready(f"version {status.get('version', 'unknown')}")
     parts = [
         f"{each['type']}: {' '.join(filter(None, (each.get('reason'), each.get('message'))))}".rstrip(": ")
         for each in status["conditions"]
         if each.get("status") != "True" and each.get("type") != "Ready"
     ]
-    return Verdict.pending((ready or {}).get("reason") or "NotReady", "; ".join(parts) or "conditions are not True yet")
+    key = "knative/Error" if (main or {}).get("reason") == "Error" else "knative/NotReady"
+    return terminal(key).verdict("; ".join(parts) or "conditions are not True yet")
 
 
 def judge_webhook(deployment: Object | None) -> Verdict:
@@ -149,6 +152,44 @@ def judge_webhook(deployment: Object | None) -> Verdict:
     ):
         return Verdict.ready(f"{status['readyReplicas']} replica(s) ready")
     return Verdict.pending("NotAvailable", (available or {}).get("message") or "no replica is ready yet")
+
+
+def ready(obj: Object) -> bool:
+    """Tell whether an eventing object (Broker, Trigger, SinkBinding) is Ready in its current generation."""
+    return current(obj) and (condition(obj, "Ready") or {}).get("status") == "True"
+
+
+# A Broker's conditions in the order in which they come true.
+BROKER_CONDITIONS = ("ConfigParsed", "TopicReady", "ConfigMapUpdated", "DataPlaneAvailable", "ProbeSucceeded")
+# What reason and message of the first that is False say -> row of the table of states.
+_BROKER_STATES = (
+    (r"run out of available brokers|i/o timeout|connection refused|no such host", "broker/KafkaUnreachable"),
+    (r"[Rr]eplication-factor|Failed to create topic", "broker/TopicRefused"),
+    (r"failed to get configmap|failed to get secret|not found", "broker/ObjectMissing"),
+    (r"validating topic config|failed to parse|unsupported|required \(key", "broker/InvalidConfig"),
+)
+
+
+def judge_broker(broker: Object) -> Verdict:
+    """Judge a Broker. The text may stand in a condition's reason, with an empty message: both are told."""
+    if broker["metadata"].get("deletionTimestamp"):
+        return Verdict.pending("Deleting", "is being deleted")
+    if ready(broker):
+        return Verdict.ready("is Ready")
+    if not (broker.get("status") or {}).get("conditions"):
+        return terminal("broker/NoStatus").verdict("nobody has reported on it yet")
+    for kind in BROKER_CONDITIONS:
+        found = condition(broker, kind)
+        if found and found.get("status") == "False":
+            said = told(found)
+            states = [key for pattern, key in _BROKER_STATES if re.search(pattern, said)]
+            return terminal(states[0] if states else "broker/BrokerNotReady").verdict(f"{kind}: {said}")
+    return terminal("broker/BrokerNotReady").verdict(told(condition(broker, "Ready") or {}) or "is not Ready yet")
+
+
+def told(found: t.Mapping[str, t.Any]) -> str:
+    """Return what a condition says: some of Knative's carry the text in the reason."""
+    return ": ".join(part for part in (found.get("reason"), found.get("message")) if part)
 
 
 def judge_gone(component: Component, obj: Object | None) -> Verdict:
@@ -173,22 +214,3 @@ def removal_problems(component: Component, users: t.Iterable[Object]) -> list[st
         "their own deletion can hang."
         for kind, names in sorted(by_kind.items())
     ]
-
-
-def operator_problem(deployments: t.Sequence[Object]) -> str:
-    """Say what is wrong with the operators' Deployments (all of OPERATOR_DEPLOYMENTS that exist); empty when fine.
-
-    Each of the two custom resources has a finalizer of each operator, so both must live for a removal too.
-    """
-    by_name = {obj["metadata"]["name"]: obj for obj in deployments}
-    for name in OPERATOR_DEPLOYMENTS:
-        obj = by_name.get(name)
-        if obj is None:
-            return f"Deployment {name} of OpenShift Serverless does not exist in any namespace: install the operator."
-        if not (obj.get("status") or {}).get("readyReplicas"):
-            namespace = obj["metadata"]["namespace"]
-            return (
-                f"Deployment {name} in {namespace} has no ready replica, and the operator does the work. "
-                f"Look at: oc describe deployment {name} -n {namespace}"
-            )
-    return ""

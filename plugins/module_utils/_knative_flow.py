@@ -15,6 +15,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     Session,
     without_bookkeeping,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
+    diagnose,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
     InputError,
     WaitFailed,
@@ -140,7 +143,7 @@ def until_ready(module: t.Any, session: Session, found: Found, result: dict[str,
     ended = wait(session, sources, judge, timeout=module.params["wait_timeout"])
     describe(result, ended, found)
     if ended.phase != READY:
-        raise WaitFailed(ended, "Knative to be ready", causes(session, found), **result)
+        raise WaitFailed(ended, "Knative to be ready", causes(session, found, ended), **result)
     return {"elapsed": round(ended.elapsed, 2), "timeline": ended.timeline}
 
 
@@ -153,19 +156,18 @@ def describe(result: dict[str, t.Any], ended: Result, found: Found) -> None:
         outcome["version"] = ((obj or {}).get("status") or {}).get("version") or ""
 
 
-def causes(session: Session, found: Found) -> list[str]:
-    """Return what is known of why nothing moves, and where to look."""
-    deployments = [
-        deployment
-        for name in _knative.OPERATOR_DEPLOYMENTS
-        for deployment in session.list(k.DEPLOYMENT, field_selector=f"metadata.name={name}")
-    ]
-    problem = _knative.operator_problem(deployments)
-    looks = [
-        f"Look at: oc describe {component.kind.plural} {component.name} -n {component.namespace}"
-        for component, _rest in found.values()
-    ]
-    return ([problem] if problem else []) + looks
+def causes(session: Session, found: Found, ended: Result) -> list[str]:
+    """Return the deepest known cause for each component that is not as wanted."""
+    known = []
+    for component, _rest in found.values():
+        verdict = ended.verdicts.get(component.title)
+        if verdict is not None and verdict.state != READY:
+            known.append(diagnose(session, component.kind, component.name, component.namespace).text())
+    webhook = ended.verdicts.get(f"Deployment {_knative.EVENTING_WEBHOOK}")
+    if webhook is not None and webhook.state != READY and not known:
+        name, namespace = _knative.EVENTING_WEBHOOK, _knative.EVENTING.namespace
+        known.append(diagnose(session, k.DEPLOYMENT, name, namespace).text())
+    return known
 
 
 def until_gone(module: t.Any, session: Session, found: Found) -> Result:
@@ -182,7 +184,7 @@ def until_gone(module: t.Any, session: Session, found: Found) -> Result:
 
     ended = wait(session, sources, judge, timeout=module.params["wait_timeout"])
     if ended.phase != READY:
-        raise WaitFailed(ended, "Knative to be gone", causes(session, found), changed=True)
+        raise WaitFailed(ended, "Knative to be gone", causes(session, found, ended), changed=True)
     return ended
 
 

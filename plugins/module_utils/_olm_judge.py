@@ -5,7 +5,7 @@
 """What OLM's objects mean for one operator: installed, on its way, or stuck and why. PRIVATE.
 
 Success is tested first, on the objects that prove it. Conditions only explain why it is not there yet: OLM leaves
-stale ones behind, and a healthy upgrade shows some that look final. Failures therefore carry a grace in seconds.
+stale ones behind, and a healthy upgrade shows some that look final. What ends a wait, and when, says `_terminal`.
 """
 
 from __future__ import annotations
@@ -22,35 +22,26 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve imp
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._restart import (
     deployments_of,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
+    find,
+    terminal,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    FAILED,
     READY,
     Verdict,
     condition,
     rolled_out,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
+    selected,
+    workload,
+)
 
 Object = dict[str, t.Any]
 
-# Graces in seconds: how long a finding must last before it ends a wait.
-CATALOG_GRACE = 120.0  # a catalog that comes back is READY only after its connection's back-off
-RESOLUTION_GRACE = 60.0  # every healthy upgrade shows ConstraintsNotSatisfiable for a few seconds
-NOT_FOUND_GRACE = 10.0  # OLM caches a catalog's content for a moment
-REQUIREMENT_GRACE = 120.0  # RBAC and CRDs of other operators may still come
-SILENCE_GRACE = 15.0
 STABLE = 2.0  # seconds a CSV must stay Succeeded: in a replacement it may flip once
-
-# Reasons of a Failed CSV that no waiting changes. All other reasons are retried by OLM.
-TERMINAL_CSV = {
-    "UnsupportedOperatorGroup": "Use an OperatorGroup whose install mode the operator supports; it then heals alone.",
-    "InterOperatorGroupOwnerConflict": "Another operator provides the same APIs in an intersecting OperatorGroup: "
-    "remove one of the two.",
-    "TooManyOperatorGroups": "Delete all but one OperatorGroup of the namespace; it then heals alone.",
-    "NoOperatorGroup": "Create an OperatorGroup in the namespace; it then heals alone.",
-    "InvalidInstallModes": "The bundle is broken: choose another version.",
-    "InvalidStrategy": "The bundle is broken: choose another version.",
-    "InvalidWebhookDescription": "The bundle is broken: choose another version.",
-    "CannotModifyStaticOperatorGroupProvidedAPIs": "The OperatorGroup has static provided APIs; use another one.",
-}
+_MOVING = ("Replacing", "Pending", "Installing", "InstallReady", "Deleting")  # phases of CSVs in an upgrade
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +56,8 @@ class View:
     catalogs: t.Sequence[Object]
     subscriptions: t.Sequence[Object] = ()  # all of the namespace
     stale: frozenset[str] = frozenset()  # messages that were there before we changed anything
+    pods: t.Sequence[Object] = ()  # of the operator's Deployments, as far as they are watched
+    replica_sets: t.Sequence[Object] = ()
 
 
 def resolution_class(message: str) -> tuple[str, str]:
@@ -132,7 +125,6 @@ class Approval:
     action: str  # "approve", "wait" or "refuse"
     reason: str = ""
     message: str = ""
-    remedy: str = ""
     collateral: tuple[str, ...] = ()  # CSVs of others in the plan
     dependencies: tuple[str, ...] = ()  # CSVs that OLM adds because ours needs them
 
@@ -169,8 +161,6 @@ def decide_approval(
             "refuse",
             "WrongVersion",
             f"plan {plan['metadata']['name']} would install {current}, wanted is {target.csv}",
-            "OLM has no way to the wanted version from what is installed, or jumps over it: choose "
-            f"{current}, or another channel.",
         )
     collateral, dependencies = [], []
     referenced = {
@@ -188,7 +178,6 @@ def decide_approval(
             "refuse",
             "CollateralUpgrade",
             f"plan {plan['metadata']['name']} would also install {', '.join(collateral)}, which nobody asked for",
-            f"Name them in allow_collateral, or install {wanted.package} in a namespace of its own.",
             tuple(collateral),
         )
     return Approval("approve", dependencies=tuple(dependencies))
@@ -233,44 +222,77 @@ def judge(wanted: Wanted, target: Target, view: View, approval: Approval | None 
     if installed(view, target.csv):
         return Verdict.ready(f"{target.csv} runs", stable_for=STABLE)
     if view.subscription is None:
-        return Verdict.failed("SubscriptionGone", "the Subscription was deleted", "Run again.", grace=5)
+        return terminal("subscription/SubscriptionGone").verdict("the Subscription was deleted")
     if approval and approval.action == "refuse":
-        return Verdict.failed(approval.reason, approval.message, approval.remedy, grace=5)
+        names = {"package": wanted.package, "current": (view.subscription.get("status") or {}).get("currentCSV")}
+        return terminal(f"plan/{approval.reason}").verdict(approval.message, **names)
     csv = find_csv(view.csvs, target.csv)
     if csv is not None:
         # The CSV is made first: when its plan fails afterwards, only the plan says why nothing goes on.
-        return _judge_failed_plan(view, target) or _judge_csv(wanted, csv, view)
+        return _judge_failed_plan(view, target) or _judge_own_csv(csv, view)
     verdict = _judge_plan(wanted, target, view)
     if verdict is not None:
         return verdict
     return _judge_conditions(wanted, view) or _judge_silence(wanted, view)
 
 
-def _judge_csv(wanted: Wanted, csv: Object, view: View) -> Verdict:
+def _judge_own_csv(csv: Object, view: View) -> Verdict:
+    verdict = judge_csv(csv, view.deployments, view.pods, view.replica_sets, view.stale)
+    if verdict.state == READY:
+        text = f"{csv['metadata']['name']} runs; OLM has not noted it in the Subscription yet"
+        return Verdict.pending("Settling", text)
+    return verdict
+
+
+def judge_csv(
+    csv: Object,
+    deployments: t.Mapping[str, Object],
+    pods: t.Sequence[Object] = (),
+    replica_sets: t.Sequence[Object] = (),
+    stale: t.Collection[str] = (),
+) -> Verdict:
+    """Judge one CSV by itself and its Deployments. `pods` may hold more than theirs; `stale` are texts of before."""
     name, status = csv["metadata"]["name"], csv.get("status") or {}
     phase, reason, message = status.get("phase") or "", status.get("reason") or "", status.get("message") or ""
+    if "olm.copiedFrom" in (csv["metadata"].get("labels") or {}):
+        origin = csv["metadata"]["labels"]["olm.copiedFrom"]
+        return terminal("csv/Copied").verdict(f"{name} is a copy from namespace {origin}", origin=origin)
     if csv["metadata"].get("deletionTimestamp"):
         return Verdict.pending("CSVDeleting", f"{name} is being deleted")
-    if phase == "Failed" and reason in TERMINAL_CSV:
-        return Verdict.failed(reason, f"{name}: {message}", TERMINAL_CSV[reason], grace=5)
-    if phase == "Pending" and reason == "OperatorConditionNotUpgradeable":
-        return Verdict.pending(reason, f"{name}: {message}")  # the operator itself says not now
     if reason == "RequirementsNotMet":
         unmet = unmet_requirements(csv)
         text = f"{name}: {'; '.join(unmet)[:300] or message}"
-        if any("minKubeVersion" in item for item in unmet):
-            return Verdict.failed("MinKubeVersion", text, "Choose a version for this cluster's Kubernetes.", grace=5)
-        return Verdict.failed(
-            reason, text, "Restore what is missing; the CSV goes on by itself.", grace=REQUIREMENT_GRACE
-        )
+        minimum = any("minKubeVersion" in item for item in unmet)
+        return terminal("csv/MinKubeVersion" if minimum else "csv/RequirementsNotMet").verdict(text)
+    state = find("csv", reason) if phase in ("Failed", "Pending") else None
+    if state is not None and state.ends and phase == "Failed":
+        return state.verdict(f"{name}: {message}", stale=message in stale)
+    broken = _judge_deployments(csv, deployments, pods, replica_sets)
+    if broken is not None:
+        return broken
+    if state is not None and not state.ends:
+        return state.verdict(f"{name}: {message}")  # OLM tries again for ever, and it may well heal
     if phase == "Succeeded":
-        for item in deployments_of(csv):
-            verdict = rolled_out(view.deployments.get(item))
-            if verdict.state != READY:
-                return Verdict.pending("DeploymentNotReady", f"Deployment {item} {verdict.message}")
-        return Verdict.pending("Settling", f"{name} runs; OLM has not noted it in the Subscription yet")
-    # Failed with InstallCheckFailed, ComponentUnhealthy and so on: OLM tries again for ever, and it may well heal.
+        return Verdict.ready("Succeeded, and its Deployments are available", stable_for=STABLE)
     return Verdict.pending(phase or "CSVNew", f"{name}: {message or reason}")
+
+
+def _judge_deployments(
+    csv: Object, deployments: t.Mapping[str, Object], pods: t.Sequence[Object], replica_sets: t.Sequence[Object]
+) -> Verdict | None:
+    """Judge the Deployments that a CSV has made; None when they have nothing to say."""
+    succeeded = (csv.get("status") or {}).get("phase") == "Succeeded"
+    for name in deployments_of(csv):
+        found = deployments.get(name)
+        selector = (((found or {}).get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+        verdict = workload(found, selected(pods, selector) if selector else (), replica_sets)
+        text = f"Deployment {name} {verdict.message}"
+        # OLM gives a Deployment more than its own progress deadline.
+        if verdict.state == FAILED and verdict.reason != "ProgressDeadlineExceeded":
+            return dataclasses.replace(verdict, message=text)
+        if succeeded and verdict.state != READY:
+            return terminal("csv/DeploymentNotReady").verdict(text)
+    return None
 
 
 def unmet_requirements(csv: Object) -> list[str]:
@@ -293,12 +315,8 @@ def _judge_failed_plan(view: View, target: Target) -> Verdict | None:
     if target.csv not in (plan["spec"].get("clusterServiceVersionNames") or []):
         return None
     message = plan_message(plan)
-    return Verdict.failed(
-        "InstallPlanFailed",
-        f"plan {plan['metadata']['name']}: {crd_safety(message) or message}",
-        "Repair the cause, then reset the plan (option reset_failed_plan). Do not delete the plan: OLM does not "
-        "make a new one.",
-        grace=3,
+    return terminal("plan/InstallPlanFailed").verdict(
+        f"plan {plan['metadata']['name']}: {crd_safety(message) or message}"
     )
 
 
@@ -324,7 +342,7 @@ def _judge_plan(wanted: Wanted, target: Target, view: View) -> Verdict | None:
         return _judge_failed_plan(view, dataclasses.replace(target, csv=names[0] if names else target.csv))
     if phase == "Installing" and message:
         text = crd_safety(message) or message
-        return Verdict.pending("InstallPlanRetrying", f"plan {name}: {text}")
+        return terminal("plan/InstallPlanRetrying").verdict(f"plan {name}: {text}")
     if phase == "Complete" and status.get("currentCSV") in names and find_csv(view.csvs, status["currentCSV"]) is None:
         return _dead(wanted, f"plan {name} is Complete but {status['currentCSV']} does not exist")
     if phase in ("Installing", "") and not (phase == "" and plan["spec"].get("approved")):
@@ -335,18 +353,13 @@ def _judge_plan(wanted: Wanted, target: Target, view: View) -> Verdict | None:
     for csv in steps:  # a step on the way to the target
         state = csv.get("status") or {}
         if state.get("phase") != "Succeeded":
-            return _judge_csv(wanted, csv, view)
+            return _judge_own_csv(csv, view)
     return None
 
 
 def _dead(wanted: Wanted, why: str) -> Verdict:
-    return Verdict.failed(
-        "DeadSubscription",
-        f"{why}; OLM will not go on",
-        f"Delete the Subscription of {wanted.package} in {wanted.namespace} and run again (option "
-        "recreate_dead_subscription does so).",
-        grace=20,
-    )
+    names = {"package": wanted.package, "namespace": wanted.namespace}
+    return terminal("subscription/DeadSubscription").verdict(f"{why}; OLM will not go on", **names)
 
 
 def _judge_conditions(wanted: Wanted, view: View) -> Verdict | None:
@@ -361,48 +374,51 @@ def _judge_conditions(wanted: Wanted, view: View) -> Verdict | None:
         if not (unpacks and resolution_class(message)[0] == "catalog_unhealthy"):
             return _judge_resolution(wanted, message, view)
     if failed and failed.get("status") == "True" and failed.get("reason") != "EnsureInstallPlanFailed":
-        return Verdict.failed(
-            "BundleUnpackFailed",
-            failed.get("message") or "",
-            f"Repair the cause (image, mirror, pull secret, quota), then delete the failed unpack Job: oc get jobs -n "
-            f"{wanted.catalog_namespace} -l operatorframework.io/bundle-unpack-ref. OLM retries by itself after about "
-            "six minutes.",
-            grace=CATALOG_GRACE if failed.get("message") in view.stale else 5,
+        message = failed.get("message") or ""
+        return terminal("subscription/BundleUnpackFailed").verdict(
+            message, stale=message in view.stale, catalog_namespace=wanted.catalog_namespace
         )
     if unpacking and unpacking.get("status") == "True":
-        return Verdict.pending("BundleUnpacking", unpacking.get("message") or "OLM unpacks the operator's bundle")
+        message = unpacking.get("message") or "OLM unpacks the operator's bundle"
+        return terminal("subscription/BundleUnpacking").verdict(message, catalog_namespace=wanted.catalog_namespace)
     return None
+
+
+RESOLUTION_STATES = {  # class of the text -> row of the table
+    "catalog_unhealthy": "resolution/CatalogUnhealthy",
+    "no_such_catalog": "resolution/NoSuchCatalog",
+    "no_such_package": "resolution/NoSuchPackage",
+    "no_such_channel": "resolution/NoSuchChannel",
+    "no_such_version": "resolution/NoSuchVersion",
+    "missing_dependency": "resolution/MissingDependency",
+    "orphan_csv": "resolution/OrphanCSV",
+    "api_conflict": "resolution/ApiConflict",
+    "other": "resolution/ConstraintsNotSatisfiable",
+}
 
 
 def _judge_resolution(wanted: Wanted, message: str, view: View) -> Verdict:
     kind, name = resolution_class(message)
     stale = message in view.stale
     if kind == "catalog_unhealthy":
-        remedy = f"Look at CatalogSource {name} and its pod; a catalog that nobody needs can be deleted."
-        return Verdict.failed("CatalogUnhealthy", f"catalog {name}: {message}", remedy, grace=CATALOG_GRACE)
+        return terminal(RESOLUTION_STATES[kind]).verdict(f"catalog {name}: {message}", catalog=name)
     if kind.startswith("no_such"):
-        what = {"no_such_catalog": "Catalog", "no_such_package": "Package", "no_such_channel": "Channel"}
-        text = f"NoSuch{what.get(kind, 'Version')}"
-        grace = CATALOG_GRACE if stale or not catalogs_ready(wanted, view.catalogs) else NOT_FOUND_GRACE
-        return Verdict.failed(text, message, "Name one that the catalog has: oc get packagemanifests.", grace=grace)
+        stale = stale or not catalogs_ready(wanted, view.catalogs)
+        return terminal(RESOLUTION_STATES[kind]).verdict(message, stale=stale)
     if kind == "missing_dependency":
-        remedy = "Install the operator that provides this API first, or make its catalog available."
-        return Verdict.failed("MissingDependency", message, remedy, grace=CATALOG_GRACE if stale else RESOLUTION_GRACE)
-    moving = [
-        csv["metadata"]["name"]
-        for csv in view.csvs
-        if (csv.get("status") or {}).get("phase") in ("Replacing", "Pending", "Installing", "InstallReady", "Deleting")
-    ]
+        return terminal(RESOLUTION_STATES[kind]).verdict(message, stale=stale)
+    moving = [csv["metadata"]["name"] for csv in view.csvs if (csv.get("status") or {}).get("phase") in _MOVING]
     if moving or ((view.plan or {}).get("status") or {}).get("phase") == "Installing":
-        return Verdict.pending("Resolving", f"an upgrade is running ({', '.join(moving)}); OLM says: {message}")
-    grace = CATALOG_GRACE if stale else RESOLUTION_GRACE
-    if kind == "orphan_csv" and is_orphan(name, view.csvs, view.subscriptions):
-        remedy = f"Delete ClusterServiceVersion {name} in {wanted.namespace} (option replace_orphan does so)."
-        return Verdict.failed("OrphanCSV", f"{name} is there and belongs to no Subscription: {message}", remedy, grace)
-    if kind == "api_conflict":
-        remedy = "Two operators provide the same API: remove one of them."
-        return Verdict.failed("ApiConflict", f"{name}: {message}", remedy, grace=grace)
-    return Verdict.failed("ConstraintsNotSatisfiable", message, "Remove what the message names.", grace=grace)
+        text = f"an upgrade is running ({', '.join(moving)}); OLM says: {message}"
+        return terminal("resolution/UpgradeRunning").verdict(text)
+    if kind == "orphan_csv" and not is_orphan(name, view.csvs, view.subscriptions):
+        kind = "other"
+    lead = {
+        "orphan_csv": f"{name} is there and belongs to no Subscription: ",
+        "api_conflict": f"{name}: ",
+    }.get(kind, "")
+    names = {"csv": name, "namespace": wanted.namespace}
+    return terminal(RESOLUTION_STATES[kind]).verdict(lead + message, stale=stale, **names)
 
 
 def catalogs_ready(wanted: Wanted, catalogs: t.Sequence[Object]) -> bool:
@@ -424,11 +440,8 @@ def _judge_silence(wanted: Wanted, view: View) -> Verdict:
     """Nothing is said anywhere: find out why."""
     if len(view.groups) != 1:
         names = ", ".join(group["metadata"]["name"] for group in view.groups) or "none"
-        return Verdict.failed(
-            "OperatorGroups",
-            f"namespace {wanted.namespace} needs exactly one OperatorGroup for OLM to act, it has: {names}",
-            "Leave exactly one; OLM then goes on by itself.",
-            grace=SILENCE_GRACE,
+        return terminal("subscription/OperatorGroups").verdict(
+            f"namespace {wanted.namespace} needs exactly one OperatorGroup for OLM to act, it has: {names}"
         )
     sick = {
         f"{c['metadata']['namespace']}/{c['metadata']['name']}": catalog_state(c)
@@ -437,5 +450,6 @@ def _judge_silence(wanted: Wanted, view: View) -> Verdict:
     }
     if sick:
         text = ", ".join(f"{name} is {state}" for name, state in sorted(sick.items()))
-        return Verdict.pending("CatalogNotReady", f"OLM resolves nothing while a catalog does not answer: {text}")
+        text = f"OLM resolves nothing while a catalog does not answer: {text}"
+        return terminal("subscription/CatalogNotReady").verdict(text)
     return Verdict.pending("Resolving", "OLM has not made a plan yet")

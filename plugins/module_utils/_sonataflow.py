@@ -11,17 +11,29 @@ on the objects behind it. Pure functions over plain dicts.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import (
     Database,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative import (
+    judge_broker,
+    ready,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
+    terminal,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    READY,
     Verdict,
     condition,
     current,
-    rolled_out,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
+    selected,
+    workload,
 )
 
 Object = dict[str, t.Any]
@@ -45,9 +57,6 @@ OPERATORS_OWN = {
     "QUARKUS_DATASOURCE_USERNAME",
     "QUARKUS_FLYWAY_MIGRATE_AT_START",
 }
-CRASHING_GRACE = 240.0  # seconds of crash-looping before it counts as a failure: a late database heals by itself
-CONFIG_GRACE = 120.0  # seconds for a missing Secret or image to appear
-DUPLICATE_GRACE = 10.0  # seconds: the operator promotes a second platform about a second after the first has gone
 
 
 def service_name(platform: str, service: str) -> str:
@@ -274,8 +283,7 @@ def judge_platform(platform: Object | None, all_platforms: t.Sequence[Object], n
     metadata = platform["metadata"]
     if metadata.get("deletionTimestamp"):
         finalizers = ", ".join(metadata.get("finalizers") or []) or "none"
-        remedy = "If it hangs, the Serverless Logic operator must run to take its finalizers off."
-        return Verdict.failed("Deleting", f"is being deleted; finalizers: {finalizers}", remedy, grace=60.0)
+        return terminal("platform/Deleting").verdict(f"is being deleted; finalizers: {finalizers}")
     succeed = condition(platform, "Succeed")
     if succeed is None or succeed.get("status") == "Unknown":
         return Verdict.pending("Creating", "the Serverless Logic operator has not looked at it yet")
@@ -283,40 +291,17 @@ def judge_platform(platform: Object | None, all_platforms: t.Sequence[Object], n
         reason, message = succeed.get("reason") or "NotSucceeded", succeed.get("message") or ""
         if reason == "Duplicated":
             others = [item["metadata"]["name"] for item in all_platforms if item["metadata"]["name"] != name]
-            remedy = "Only one platform of a namespace is active: use that one, or delete it."
-            return Verdict.failed(reason, f"active is {', '.join(others) or 'another one'}", remedy, DUPLICATE_GRACE)
+            return terminal("platform/Duplicated").verdict(f"active is {', '.join(others) or 'another one'}")
         if reason == "Failure":
-            return Verdict.failed(reason, message, "See the log of the Serverless Logic operator.", grace=60.0)
+            return terminal("platform/Failure").verdict(message)
         return Verdict.pending(reason, message)
     if not current(platform):
         observed = (platform.get("status") or {}).get("observedGeneration")
         step = f"generation {observed} of {metadata.get('generation')}"
-        message = f"{step} worked in; if this lasts, the operator meets an error"
-        return Verdict.pending("GenerationLag", message)
+        return terminal("platform/GenerationLag").verdict(
+            f"{step} worked in; if this lasts, the operator meets an error"
+        )
     return Verdict.ready("Succeed")
-
-
-def waiting_reason(pod: Object) -> tuple[str, str]:
-    """Return (reason, message) of what keeps a pod from being ready; empty strings when nothing does.
-
-    A container that has ended in an error is `Crashing` until it is ready: between two crashes it looks well.
-    """
-    status = pod.get("status") or {}
-    for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
-        state = container.get("state") or {}
-        ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
-        if ended.get("exitCode") and not container.get("ready"):
-            last = (ended.get("message") or "").strip().splitlines()
-            restarts = container.get("restartCount") or 0
-            message = f"exit code {ended['exitCode']}, {restarts} restarts" + (f", {last[-1]}" if last else "")
-            return "Crashing", message
-        waiting = state.get("waiting") or {}
-        if waiting.get("reason") and waiting["reason"] not in ("ContainerCreating", "PodInitializing"):
-            return waiting["reason"], waiting.get("message") or ""
-    scheduled = condition(pod, "PodScheduled")
-    if scheduled and scheduled.get("status") == "False":
-        return scheduled.get("reason") or "Unschedulable", scheduled.get("message") or ""
-    return "", ""
 
 
 def judge_service(
@@ -333,36 +318,12 @@ def judge_service(
         return Verdict.pending("NotCreated", f"Deployment {name} does not exist yet")
     if (block.get("podTemplate") or {}).get("replicas") == 0 and deployment["spec"].get("replicas") == 0:
         return Verdict.ready("scaled to 0, as the platform says")
-    rollout = rolled_out(deployment)
-    if rollout.state != "ready":
-        for pod in pods:
-            if (pod["metadata"].get("labels") or {}).get(SERVICE_LABEL) != name or pod["metadata"].get(
-                "deletionTimestamp"
-            ):
-                continue
-            reason, message = waiting_reason(pod)
-            if reason:
-                grace = CRASHING_GRACE if reason in ("Crashing", "Unschedulable") else CONFIG_GRACE
-                return Verdict.failed(reason, f"pod {pod['metadata']['name']}: {message}", remedy_for(message), grace)
-        if rollout.reason == "ProgressDeadlineExceeded":
-            return Verdict.failed(rollout.reason, rollout.message, "See its pods and events.", grace=60.0)
+    rollout = workload(deployment, selected(pods, {SERVICE_LABEL: name}))
+    if rollout.state != READY:
         return rollout
     if not has_endpoint(slices, name):
         return Verdict.pending("NoEndpoints", f"Service {name} has no ready endpoint")
     return rollout
-
-
-def remedy_for(message: str) -> str:
-    """Return what to do about the last words of a service, or an empty string."""
-    hints = (
-        ("password authentication failed", "The Secret is not what the server knows: old volume with a new password?"),
-        ("does not exist", "Create the database: module orchestrator_database does it."),
-        ("couldn't find key", "Put the missing key into the Secret, or name the right one."),
-        ("not found", "Create what is missing; the pod starts by itself then."),
-        ("refused", "The database does not listen there: see its pod."),
-        ("UnknownHost", "The database's host name does not resolve in the cluster."),
-    )
-    return next((remedy for part, remedy in hints if part in message), "")
 
 
 def has_endpoint(slices: t.Sequence[Object], service: str) -> bool:
@@ -382,10 +343,7 @@ def judge_migration(jobs: t.Sequence[Object], platform: Object) -> Verdict:
     for job in owned:
         if (condition(job, "Failed") or {}).get("status") == "True":
             name = job["metadata"]["name"]
-            remedy = (
-                f"Mend the cause (its pod's log), delete the Job {name}, and run again: it is never retried before."
-            )
-            return Verdict.failed("MigrationFailed", f"Job {name} failed", remedy, grace=5.0)
+            return terminal("platform/MigrationFailed").verdict(f"Job {name} failed", job=name)
     if any((condition(job, "Complete") or {}).get("status") == "True" for job in owned):
         return Verdict.ready("database migrated")
     if (platform.get("status") or {}).get("sonataFlowPlatformDBMigrationPhase"):
@@ -400,16 +358,18 @@ def judge_eventing(
     name, namespace = t.cast("tuple[str, str]", broker_of(platform))
     where = f"Broker {namespace}/{name}"
     if broker is None:
-        return Verdict.pending("BrokerMissing", f"{where} does not exist: the Job Service is not made without it")
-    if not ready(broker):
-        message = (condition(broker, "Ready") or {}).get("message") or "its condition Ready is not True"
-        return Verdict.pending("BrokerNotReady", f"{where}: {message}")
+        return terminal("platform/BrokerMissing").verdict(
+            f"{where} does not exist: the Job Service is not made without it"
+        )
+    judged = judge_broker(broker)
+    if judged.state != READY:
+        return dataclasses.replace(judged, message=f"{where}: {judged.message}")
     if "job_service" in wanted_services(platform):
         if sink_binding is None:
             return Verdict.pending("SinkBindingMissing", "the operator has not made the Job Service's SinkBinding yet")
         if not ready(sink_binding):
             message = "the Job Service stays at 0 replicas until it is bound; the eventing-webhook does that"
-            return Verdict.pending("SinkNotBound", message)
+            return terminal("platform/SinkNotBound").verdict(message)
     listed = {(item["namespace"], item["name"]) for item in (platform.get("status") or {}).get("triggers") or []}
     known = {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in triggers}
     missing = sorted(item for item in listed if item not in known)
@@ -450,11 +410,6 @@ def judge(
         found = deployments.get(service_name(name, service))
         verdicts[service] = judge_service(service, platform, found, pods, slices)
     return verdicts
-
-
-def ready(obj: Object) -> bool:
-    """Tell whether a Knative object is Ready in its current generation."""
-    return current(obj) and (condition(obj, "Ready") or {}).get("status") == "True"
 
 
 def _owned(obj: Object, owner: Object) -> bool:

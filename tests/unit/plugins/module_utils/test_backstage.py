@@ -143,19 +143,20 @@ def test_the_recorded_ready_hub_is_ready() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "state", "reason"),
     [
-        "backstage-1.10-rolling-update-stuck-deployed-true.yaml",
-        "backstage-1.10-rollout-deadline-exceeded-deployed-true.yaml",
-        "backstage-1.10-scaled-to-zero.yaml",
+        ("backstage-1.10-rolling-update-stuck-deployed-true.yaml", "pending", "RollingOut"),
+        ("backstage-1.10-rollout-deadline-exceeded-deployed-true.yaml", "failed", "ProgressDeadlineExceeded"),
+        ("backstage-1.10-scaled-to-zero.yaml", "pending", "ScaledToZero"),
     ],
 )
-def test_deployed_is_true_and_yet_it_is_not_ready(name: str) -> None:
+def test_deployed_is_true_and_yet_it_is_not_ready(name: str, state: str, reason: str) -> None:
     objects = recorded(name)
     (hub,) = [obj for (kind, _rest), obj in objects.items() if kind == "Backstage"]
     (workload,) = [obj for (kind, _rest), obj in objects.items() if kind == "Deployment"]
     assert b.judge_backstage(hub).state == "ready"
-    assert b.judge_workload(workload, None).state == "pending"
+    verdict = b.judge_workload(workload, None)
+    assert (verdict.state, verdict.reason) == (state, reason)
 
 
 def test_the_old_workload_does_not_pass_for_the_new_one() -> None:
@@ -186,10 +187,11 @@ def test_recorded_failures_are_never_final_at_once(name: str, missing: tuple | N
     assert "cannot apply it" not in b.explain_failure(message).summary
 
 
-def test_an_unknown_failure_is_shown_and_has_time() -> None:
+def test_an_unknown_failure_is_shown_and_never_final() -> None:
     verdict = b.judge_backstage(failed("something new"))
+    assert (verdict.state, verdict.reason) == ("pending", "DeployFailed")
     assert "something new" in verdict.message
-    assert verdict.grace == 300
+    assert "log" in verdict.remedy
 
 
 def test_touching() -> None:

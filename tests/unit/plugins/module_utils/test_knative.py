@@ -103,11 +103,40 @@ def test_differences_name_paths() -> None:
     assert _knative.differences(live, {"a": {"b": 2, "d": 1}, "l": [2]}) == ["spec.a.b", "spec.a.d", "spec.l"]
 
 
-def test_operator_problem() -> None:
-    running = [
-        {"metadata": {"name": name, "namespace": "s"}, "status": {"readyReplicas": 1}}
-        for name in _knative.OPERATOR_DEPLOYMENTS
-    ]
-    assert _knative.operator_problem(running) == ""
-    assert "does not exist" in _knative.operator_problem(running[1:])
-    assert "no ready replica" in _knative.operator_problem([{**running[0], "status": {}}, running[1]])
+def broker(*conditions: tuple[str, str, str], **more: Any) -> dict[str, Any]:
+    found = [{"type": kind, "status": status, "reason": reason} for kind, status, reason in conditions]
+    return {"metadata": {"name": "b", "namespace": "home"}, "status": {"conditions": found} if found else {}, **more}
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "expected"),
+    [
+        ("cannot obtain Kafka cluster admin, kafka: client has run out of available brokers to talk to: dial tcp: "
+         "lookup kafka on 10.255.255.53:53: no such host", "pending", "KafkaUnreachable"),
+        ("unable to rebuild topic config, failed to get configmap home/nosuch", "failed", "ObjectMissing"),
+        ("unable to build topic config from configmap: error validating topic config from configmap invalid "
+         "configuration - numPartitions: 10 - bootstrapServers: []", "failed", "InvalidConfig"),
+        ("cannot obtain Kafka cluster admin, protocol FOO unsupported (key: protocol)", "failed", "InvalidConfig"),
+        ("cannot obtain Kafka cluster admin, [protocol SASL_PLAINTEXT] SASL user required (key: user)", "failed",
+         "InvalidConfig"),
+        ("something else", "pending", "BrokerNotReady"),
+    ],
+)  # fmt: skip
+def test_brokers_tell_in_the_reason_of_their_conditions(reason: str, state: str, expected: str) -> None:
+    verdict = _knative.judge_broker(broker(("TopicReady", "Unknown", ""), ("ConfigParsed", "False", reason)))
+    assert (verdict.state, verdict.reason) == (state, expected)
+    assert verdict.message.startswith(f"ConfigParsed: {reason[:20]}")
+    assert verdict.remedy
+
+
+def test_the_first_condition_that_is_false_counts() -> None:
+    found = broker(("ProbeSucceeded", "False", "NotReady"), ("TopicReady", "False", "Failed to create topic: t"))
+    assert _knative.judge_broker(found).reason == "TopicRefused"
+
+
+def test_a_broker_that_is_ready_or_silent_or_going() -> None:
+    ready = broker(("Ready", "True", ""))
+    assert _knative.judge_broker(ready).state == "ready"
+    assert _knative.judge_broker(broker()).reason == "NoStatus"
+    ready["metadata"]["deletionTimestamp"] = "now"
+    assert _knative.judge_broker(ready).reason == "Deleting"

@@ -160,12 +160,38 @@ def test_collateral_is_refused_by_name_and_dependencies_are_told_apart() -> None
     assert allowed.dependencies == ("needed.v1.0.0",)
 
 
-@pytest.mark.parametrize("reason", sorted(judging.TERMINAL_CSV))
+@pytest.mark.parametrize("reason", ["TooManyOperatorGroups", "UnsupportedOperatorGroup", "InvalidInstallStrategy"])
 def test_terminal_reasons_of_a_csv_stop_soon_with_a_remedy(reason: str) -> None:
     verdict = judging.judge(WANTED, TARGET, view(csvs=[csv(phase="Failed", reason=reason)]))
     assert (verdict.state, verdict.reason) == ("failed", reason)
     assert verdict.grace <= 5
     assert verdict.remedy
+
+
+def test_a_csv_that_failed_before_our_change_gets_time_to_heal() -> None:
+    found = csv(phase="Failed", reason="UnsupportedOperatorGroup", message="OwnNamespace not supported")
+    old = judging.judge(WANTED, TARGET, view(csvs=[found], stale=frozenset(["OwnNamespace not supported"])))
+    assert (old.state, old.grace) == ("failed", 60)
+
+
+def operator_pod(reason: str, name: str = "manager-1") -> Object:
+    waiting = {"name": "manager", "image": "registry.example/x", "state": {"waiting": {"reason": reason}}}
+    labels = {"app": "manager", "pod-template-hash": "1"}
+    status = {"phase": "Pending", "containerStatuses": [waiting]}
+    return {"metadata": {"name": name, "namespace": "home", "labels": labels}, "status": status}
+
+
+def test_the_pods_of_an_operator_stop_the_wait_but_not_its_progress_deadline() -> None:
+    sick = deployment(ready=0)
+    sick["spec"]["selector"] = {"matchLabels": {"app": "manager"}}
+    found = csv(phase="Installing", reason="InstallWaiting", message="waiting for deployment manager")
+    seen = view(csvs=[found], deployments={"manager": sick}, pods=[operator_pod("ImagePullBackOff")])
+    verdict = judging.judge(WANTED, TARGET, seen)
+    assert (verdict.state, verdict.reason) == ("failed", "ImagePullBackOff")
+    assert "Deployment manager" in verdict.message
+    progressing = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    sick["status"]["conditions"] = [progressing]
+    assert judging.judge(WANTED, TARGET, view(csvs=[found], deployments={"manager": sick})).state == "pending"
 
 
 @pytest.mark.parametrize("reason", ["InstallCheckFailed", "ComponentUnhealthy", "NeedsReinstall"])

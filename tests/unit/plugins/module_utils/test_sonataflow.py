@@ -32,7 +32,7 @@ def platform(**changes):
 
 
 def deployment(service="data_index", replicas=1, ready=1):
-    status = {"observedGeneration": 1, "replicas": ready, "updatedReplicas": ready, "readyReplicas": ready}
+    status = {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": ready}
     name = sf.service_name(NAME, service)
     return {"metadata": {"name": name, "generation": 1}, "spec": {"replicas": replicas}, "status": status}
 
@@ -117,16 +117,17 @@ def test_crashing_is_one_reason_between_the_crashes_too():
     paused = pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState=ended, ready=False, restartCount=2)
     for found in (between, paused):
         verdict = sf.judge_service("data_index", platform(), deployment(ready=0), [found], [])
-        assert (verdict.state, verdict.reason, verdict.grace) == ("failed", "Crashing", sf.CRASHING_GRACE)
+        assert (verdict.state, verdict.reason, verdict.grace) == ("failed", "CrashLoopBackOff", 240)
         assert "old volume" in verdict.remedy
-    assert sf.waiting_reason(pod(state={"running": {}}, lastState=ended, ready=True)) == ("", "")
+    healed = pod(state={"running": {}}, lastState=ended, ready=True)
+    assert sf.judge_service("data_index", platform(), deployment(ready=0), [healed], []).reason == "RollingOut"
 
 
 def test_a_missing_secret_fails_after_its_grace():
     waiting = {"reason": "CreateContainerConfigError", "message": 'secret "db" not found'}
     found = pod(state={"waiting": waiting})
     verdict = sf.judge_service("data_index", platform(), deployment(ready=0), [found], [])
-    assert (verdict.state, verdict.grace) == ("failed", sf.CONFIG_GRACE)
+    assert (verdict.state, verdict.grace) == ("failed", 120)
 
 
 def test_pods_of_others_do_not_count():
