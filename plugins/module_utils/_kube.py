@@ -76,3 +76,13 @@ def api_client(module: t.Any) -> t.Any:
     for header, value in _create_headers(module).items():
         _set_header(client, header, value)
     return client
+
+
+def quantity(text: str) -> float | None:
+    """Return a Kubernetes quantity (500m, 2Gi) as a number, or None when it is none."""
+    from kubernetes.utils import quantity as parser  # costs time that only a comparison of quantities needs
+
+    try:
+        return float(parser.parse_quantity(text))
+    except ValueError:
+        return None

@@ -12,13 +12,24 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     ApiError,
     Session,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._interrupt import (
+    Guard,
+    GuardedSession,
+    Interrupted,
+    remove_files,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
     NoCredentials,
     auth_source,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._progress import (
+    REPORTER,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    FAILED,
     TIMED_OUT,
     Result,
+    Verdict,
 )
 
 MAX_LINES = 15  # of a failure message: more is not read
@@ -41,34 +52,57 @@ class WaitFailed(Exception):
 
 
 def explain(result: Result, waited_for: str, causes: t.Sequence[str] = ()) -> str:
-    """Return one message of at most 15 lines: the wait, the last state of what is not ready, causes and remedies."""
+    """Return one message of at most 15 lines: the wait, the last state of what is not ready, causes and remedies.
+
+    Causes are what the reader needs most: of the targets only as many are shown as leave room for them.
+    """
     ending = "timed out" if result.phase == TIMED_OUT else "failed"
     lines = [f"Waiting for {waited_for} {ending} after {result.elapsed:.0f} s."]
-    for target, verdict in result.worst():
-        text = f"{target}: {verdict.reason}"
-        if verdict.message:
-            text += f": {' '.join(verdict.message.split())[:400]}"
-        lines.append(text)
-        if verdict.remedy:
-            lines.append(f"  What to do: {verdict.remedy}")
+    known = [line for cause in causes for line in cause.splitlines()][: MAX_LINES - 3]
+    told = [_last_state(target, verdict, bool(causes)) for target, verdict in result.worst()]
+    room = MAX_LINES - len(lines) - len(known)
+    while told and sum(map(len, told)) > room:
+        told.pop()
+        room = MAX_LINES - len(lines) - len(known) - 1
+    lines += [line for target in told for line in target]
+    if len(told) < len(result.worst()):
+        lines.append(f"{len(result.worst()) - len(told)} more of {len(result.verdicts)} targets are not ready.")
     if not result.verdicts:
         lines.append("Nothing could be read from the API server in that time.")
-    lines += [line for cause in causes for line in cause.splitlines()]
-    return "\n".join(lines[:MAX_LINES])
+    return "\n".join(lines + known)
+
+
+def _last_state(target: str, verdict: Verdict, diagnosed: bool) -> list[str]:
+    message = " ".join(verdict.message.split())
+    lines = [f"{target}: {verdict.reason}{': ' if message else ''}{message[:400]}"]
+    if verdict.remedy and (verdict.state == FAILED or not diagnosed):
+        lines.append(f"  What to do: {verdict.remedy}")
+    return lines
 
 
 def run(module: t.Any, function: t.Callable[[t.Any, Session], dict[str, t.Any]]) -> None:
     """Call `function(module, session)` and end the module with its result, or with one clear error.
 
-    The result gets the number of requests by verb. `wait_timeout`, where the module has it, bounds retries as well.
+    A signal, or the end of the play, ends it as well (see `_interrupt`). The result gets the number of requests by
+    verb. `wait_timeout`, where the module has it, bounds retries as well.
     """
     session = None
+    guard = Guard()
+    plain = module._module  # the AnsibleModule: kubernetes.core's wrapper passes on only part of it
     try:
-        session = Session.for_module(module, timeout=module.params.get("wait_timeout"))
-        result = function(module, session)
+        with guard:
+            if REPORTER.open(plain.no_log_values):
+                guard.watch(REPORTER.heard)
+            session = GuardedSession.for_module(module, timeout=module.params.get("wait_timeout"))
+            session.guard = guard
+            result = function(module, session)
+    except Interrupted:
+        remove_files(plain)
+        _fail(module, session, guard.message(REPORTER.last), interrupted=True, timeline=REPORTER.timeline)
     except WaitFailed as exc:
         ended = exc.result.to_dict()
-        _fail(module, session, str(exc), **{"timeline": ended["timeline"], "wait": ended, **exc.extra})
+        hint = f"\n{_source(module)}" if exc.result.blind else ""
+        _fail(module, session, f"{exc}{hint}", **{"timeline": ended["timeline"], "wait": ended, **exc.extra})
     except InputError as exc:
         _fail(module, session, "\n".join(exc.problems), problems=exc.problems, **exc.extra)
     except NoCredentials as exc:
@@ -76,12 +110,16 @@ def run(module: t.Any, function: t.Callable[[t.Any, Session], dict[str, t.Any]])
     except ApiError as exc:
         hint = ""
         if exc.status in (0, 401):
-            hint = f" Authentication came from: {auth_source(module)}."
+            hint = f" {_source(module)}"
         elif exc.forbidden:
             hint = " The credentials do not allow it."
         _fail(module, session, f"The API server did not do what was asked: {exc}.{hint}", status=exc.status)
     else:
         module.exit_json(**{"requests": dict(session.requests), **result})
+
+
+def _source(module: t.Any) -> str:
+    return f"Authentication came from: {auth_source(module)}."
 
 
 def _fail(module: t.Any, session: Session | None, message: str, **extra: t.Any) -> None:

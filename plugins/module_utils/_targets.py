@@ -7,26 +7,33 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
-    csv_cause,
-    job_cause,
-)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import Kind
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import quantity
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_judge import (
-    TERMINAL_CSV,
+    unmet_requirements,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._restart import (
     deployments_of,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
+    find,
+    terminal,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    FAILED,
+    PENDING,
     READY,
     Verdict,
     condition,
     current,
-    rolled_out,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
+    job,
+    workload,
 )
 
 Object = dict[str, t.Any]
@@ -35,6 +42,29 @@ COMPARISONS = ("eq", "ne", "gt", "ge", "lt", "le", "in", "matches", "exists", "a
 CSV_STABLE = 2.0  # seconds: a CSV may leave Succeeded once for less than that during an upgrade
 _KINDS_OF = {"csv": ("ClusterServiceVersion",), "job": ("Job",), "rollout": ("Deployment", "StatefulSet", "DaemonSet")}
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]|\[\"([^\"]+)\"\]")
+_PATH = re.compile(r"[^.\[\]\"\s]+(\.[^.\[\]\"\s]+|\[\d+\]|\[\"[^\"]+\"\])*")
+_ORDER = ("gt", "ge", "lt", "le")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """A condition that is wanted, or one that ends the wait as failed."""
+
+    type: str
+    status: str = "True"
+    reason: str | None = None
+    grace: float = 0.0  # seconds that a failure must last
+
+    @classmethod
+    def from_option(cls, option: Object) -> Wanted:
+        """Build from the module's option."""
+        return cls(option["type"], option.get("status") or "True", option.get("reason"), option.get("grace") or 0)
+
+    def holds(self, found: Object | None) -> bool:
+        """Tell whether a condition is as described."""
+        if found is None or found.get("status") != self.status:
+            return False
+        return not self.reason or found.get("reason") == self.reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,17 +77,18 @@ class Target:
     name: str | None = None
     namespace: str | None = None
     label_selector: str | None = None
-    conditions: tuple[tuple[str, str, str | None], ...] = ()  # type, status, reason
+    conditions: tuple[Wanted, ...] = ()
+    failed_conditions: tuple[Wanted, ...] = ()
     field: str | None = None
     comparison: str = "eq"
-    value: t.Any = None
+    value: t.Any = dataclasses.field(default=None, hash=False)
     at_least: int = 1
+    stable_for: float = 0.0
     generation_aware: bool = True
 
     @classmethod
     def from_option(cls, option: Object) -> Target:
         """Build from the module's option."""
-        conditions = tuple((c["type"], c.get("status") or "True", c.get("reason")) for c in option["conditions"] or [])
         return cls(
             option["api_version"],
             option["kind"],
@@ -65,11 +96,13 @@ class Target:
             option.get("name"),
             option.get("namespace"),
             option.get("label_selector"),
-            conditions,
+            tuple(Wanted.from_option(c) for c in option.get("conditions") or []),
+            tuple(Wanted.from_option(c) for c in option.get("failed_conditions") or []),
             option.get("field"),
             option.get("comparison") or "eq",
             option.get("value"),
             option["at_least"],
+            option.get("stable_for") or 0,
             option["generation_aware"],
         )
 
@@ -77,7 +110,17 @@ class Target:
     def label(self) -> str:
         """What the target is called in messages."""
         which = self.name or (f"({self.label_selector})" if self.label_selector else "(all)")
-        return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{which} {self.check}"
+        words = [self.kind, f"{self.namespace}/{which}" if self.namespace else which, self.check]
+        if self.check == "condition":
+            words.append(", ".join(f"{c.type}={c.status}" for c in self.conditions))
+        elif self.check == "field":
+            words += [str(self.field), self.comparison, "" if self.value is None else str(self.value)]
+        return " ".join(word for word in words if word)
+
+    @property
+    def objects(self) -> tuple[str | None, ...]:
+        """What it selects: equal for two targets on the same objects."""
+        return self.api_version, self.kind, self.namespace, self.name, self.label_selector
 
 
 def check_input(targets: t.Sequence[Target], timeout: float) -> list[str]:
@@ -89,39 +132,74 @@ def check_input(targets: t.Sequence[Target], timeout: float) -> list[str]:
         problems.append("targets: the list is empty; name at least one.")
     for number, target in enumerate(targets):
         where = f"targets[{number}] ({target.label})"
-        if target.name and target.label_selector:
-            problems.append(f"{where}: name and label_selector exclude each other.")
-        if target.check == "condition" and not target.conditions:
-            problems.append(f"{where}: check condition needs conditions.")
-        if target.check != "condition" and target.conditions:
-            problems.append(f"{where}: conditions are looked at only with check condition.")
-        statuses: dict[str, str] = {}
-        for kind, status, _reason in target.conditions:
-            if statuses.setdefault(kind, status) != status:
-                problems.append(f"{where}: condition {kind} cannot be {statuses[kind]} and {status} at once.")
-        if target.check == "field":
-            if not target.field:
-                problems.append(f"{where}: check field needs field.")
-            if target.value is None and target.comparison not in ("exists", "absent"):
-                problems.append(f"{where}: comparison {target.comparison} needs value.")
-        if target.check in _KINDS_OF and target.kind not in _KINDS_OF[target.check]:
-            problems.append(f"{where}: check {target.check} is for {' or '.join(_KINDS_OF[target.check])}.")
-        if target.at_least < 1:
-            problems.append(f"{where}: at_least must be 1 or more.")
-        if target.comparison == "matches" and target.value is not None:
-            try:
-                re.compile(str(target.value))
-            except re.error as exc:
-                problems.append(f"{where}: value is not a regular expression: {exc}.")
-        others = [other for other in targets[:number] if _same(target, other) and other.check != target.check]
-        if any("absent" in (target.check, other.check) for other in others):
-            problems.append(f"{where}: the same object cannot be absent and something else.")
+        problems += [f"{where}: {problem}" for problem in _problems_of(target)]
+        problems += [f"{where}: {problem}" for problem in _contradictions(target, targets[:number])]
     return problems
 
 
-def _same(one: Target, other: Target) -> bool:
-    keys = ("api_version", "kind", "name", "namespace", "label_selector")
-    return all(getattr(one, key) == getattr(other, key) for key in keys)
+def _problems_of(target: Target) -> t.Iterator[str]:
+    if target.name and target.label_selector:
+        yield "name and label_selector exclude each other."
+    if target.check == "condition" and not target.conditions:
+        yield "check condition needs conditions."
+    if target.check != "condition" and target.conditions:
+        yield "conditions are looked at only with check condition."
+    if target.check == "absent" and target.failed_conditions:
+        yield "failed_conditions say nothing about an object that is to be absent."
+    yield from _disagreements(target.conditions, target.conditions)
+    for failing in target.failed_conditions:
+        if any((c.type, c.status) == (failing.type, failing.status) and not failing.reason for c in target.conditions):
+            yield f"condition {failing.type}={failing.status} cannot be wanted and a failure at once."
+        if failing.grace < 0:
+            yield f"failed_conditions: grace {failing.grace} is less than 0."
+    if target.check == "field":
+        yield from _field_problems(target)
+    elif target.field or target.value is not None:
+        yield "field and value are looked at only with check field."
+    if target.check in _KINDS_OF and target.kind not in _KINDS_OF[target.check]:
+        yield f"check {target.check} is for {' or '.join(_KINDS_OF[target.check])}."
+    if target.at_least < 1:
+        yield "at_least must be 1 or more."
+    elif target.at_least > 1 and (target.name or target.check == "absent"):
+        yield f"at_least {target.at_least} fits neither a single object nor check absent."
+    if target.stable_for < 0:
+        yield f"stable_for {target.stable_for} is less than 0."
+
+
+def _field_problems(target: Target) -> t.Iterator[str]:
+    if not target.field:
+        yield "check field needs field."
+    elif not _PATH.fullmatch(target.field):
+        yield f'field {target.field} is no path: write status.phase, status.items[0].name or metadata.labels["a.b/c"].'
+    if target.value is None and target.comparison not in ("exists", "absent"):
+        yield f"comparison {target.comparison} needs value."
+    if target.value is not None and target.comparison in ("exists", "absent"):
+        yield f"comparison {target.comparison} takes no value."
+    if target.value is not None and target.comparison in _ORDER and number(target.value) is None:
+        yield f"comparison {target.comparison} needs a number or a quantity, not {target.value}."
+    if target.value is not None and target.comparison == "matches":
+        try:
+            re.compile(str(target.value))
+        except re.error as exc:
+            yield f"value is not a regular expression: {exc}."
+
+
+def _disagreements(some: t.Sequence[Wanted], others: t.Sequence[Wanted]) -> t.Iterator[str]:
+    for one, other in itertools.product(some, others):
+        if one.type == other.type and one.status < other.status:
+            yield f"condition {one.type} cannot be {one.status} and {other.status} at once."
+
+
+def _contradictions(target: Target, earlier: t.Iterable[Target]) -> t.Iterator[str]:
+    for other in earlier:
+        if other.objects != target.objects:
+            continue
+        if other == target:
+            yield "is given twice."
+        elif other.check != target.check and "absent" in (other.check, target.check):
+            yield "the same object cannot be absent and something else."
+        yield from _disagreements(target.conditions, other.conditions)
+        yield from _disagreements(other.conditions, target.conditions)
 
 
 def find_kind(target: Target, resources: t.Iterable[Object]) -> Kind | None:
@@ -133,21 +211,39 @@ def find_kind(target: Target, resources: t.Iterable[Object]) -> Kind | None:
     return None
 
 
-def judge(target: Target, objects: t.Sequence[Object], workloads: t.Mapping[str, Object]) -> Verdict:
-    """Judge a target on the objects that it selects. `workloads` are the Deployments of its namespace, for a CSV."""
+@dataclasses.dataclass(frozen=True)
+class Around:
+    """What else is known of a target's objects; all of it may be empty."""
+
+    deployments: t.Sequence[Object] = ()  # of a CSV
+    pods: t.Sequence[Object] = ()
+    replica_sets: t.Sequence[Object] = ()
+    last: Object | None = None  # a single object as it was before it vanished
+
+
+NOTHING = Around()
+
+
+def judge(target: Target, objects: t.Sequence[Object], around: Around = NOTHING, fail_fast: bool = True) -> Verdict:
+    """Judge a target on the objects that it selects. Without `fail_fast` nothing ends the wait but readiness."""
+    verdict = _judge_all(target, objects, around)
+    if verdict.state == READY:
+        return dataclasses.replace(verdict, stable_for=max(verdict.stable_for, target.stable_for))
+    if verdict.state == FAILED and not fail_fast:
+        return dataclasses.replace(verdict, state=PENDING)
+    return verdict
+
+
+def _judge_all(target: Target, objects: t.Sequence[Object], around: Around) -> Verdict:
     if target.check == "absent":
-        if not objects:
-            return Verdict.ready("is gone")
-        names = ", ".join(obj["metadata"]["name"] for obj in objects[:5])
-        held = [f for obj in objects for f in obj["metadata"].get("finalizers") or []]
-        going = all(obj["metadata"].get("deletionTimestamp") for obj in objects)
-        text = f"{names}; held by finalizers {', '.join(sorted(set(held)))}" if going and held else names
-        return Verdict.pending("Deleting" if going else "StillThere", text)
+        return _judge_absent(objects)
+    if target.check == "job" and target.name and not objects:
+        return job(None, (), around.last)
     if len(objects) < target.at_least:
         wanted = "does not exist" if target.name else f"{len(objects)} of at least {target.at_least} exist"
         return Verdict.pending("NotFound", wanted)
-    verdicts = [(obj, _judge_one(target, obj, workloads)) for obj in objects]
-    for state in ("failed", "pending"):
+    verdicts = [(obj, _judge_one(target, obj, around)) for obj in objects]
+    for state in (FAILED, PENDING):
         for obj, verdict in verdicts:
             if verdict.state == state:
                 prefix = "" if target.name else f"{obj['metadata']['name']}: "
@@ -155,38 +251,65 @@ def judge(target: Target, objects: t.Sequence[Object], workloads: t.Mapping[str,
     return verdicts[0][1]
 
 
-def _judge_one(target: Target, obj: Object, workloads: t.Mapping[str, Object]) -> Verdict:
+def _judge_absent(objects: t.Sequence[Object]) -> Verdict:
+    if not objects:
+        return Verdict.ready("is gone")
+    names = ", ".join(obj["metadata"]["name"] for obj in objects[:5])
+    if not all(obj["metadata"].get("deletionTimestamp") for obj in objects):
+        return Verdict.pending("StillThere", f"{names}: nobody has asked for its deletion")
+    held = sorted({f for obj in objects for f in obj["metadata"].get("finalizers") or []})
+    return Verdict.pending("Deleting", f"{names}; held by finalizers {', '.join(held)}" if held else names)
+
+
+def _judge_one(target: Target, obj: Object, around: Around) -> Verdict:
     if obj["metadata"].get("deletionTimestamp"):
         return Verdict.pending("Deleting", "is being deleted")
-    if target.check == "exists":
-        return Verdict.ready("exists")
     if target.check == "csv":
-        return _judge_csv(obj, workloads)
+        return _judge_csv(obj, around)
     if target.check == "job":
-        return _judge_job(obj)
+        return job(obj, around.pods)
     if target.check == "rollout":
-        return _judge_daemon_set(obj) if target.kind == "DaemonSet" else rolled_out(obj)
-    if target.generation_aware and not current(obj):
-        return Verdict.pending("NotObserved", "its controller has not seen the current generation yet")
-    if target.check == "condition":
-        return _judge_conditions(target, obj)
-    return _judge_field(target, obj)
+        return _judge_workload(obj, around)
+    verdict = Verdict.ready("exists")
+    if target.check != "exists" and target.generation_aware and not current(obj):
+        verdict = Verdict.pending("NotObserved", "its controller has not seen the current generation yet")
+    elif target.check == "condition":
+        verdict = _judge_conditions(target, obj)
+    elif target.check == "field":
+        verdict = _judge_field(target, obj)
+    if verdict.state == READY and target.check != "exists":
+        return verdict
+    return _failed_condition(target, obj) or verdict
+
+
+def _failed_condition(target: Target, obj: Object) -> Verdict | None:
+    for failing in target.failed_conditions:
+        found = condition(obj, failing.type)
+        if found and failing.holds(found) and not (target.generation_aware and _behind(obj, found)):
+            return Verdict.failed("Condition" + failing.type, _told(found), "Repair what it says.", failing.grace)
+    return None
+
+
+def _behind(obj: Object, found: Object) -> bool:
+    observed = found.get("observedGeneration")
+    return observed is not None and bool(observed < obj["metadata"].get("generation", 0))
+
+
+def _told(found: Object) -> str:
+    reason = found.get("reason") or "no reason"
+    return f"{found['type']} is {found.get('status')} ({reason}): {found.get('message') or ''}".rstrip(": ")
 
 
 def _judge_conditions(target: Target, obj: Object) -> Verdict:
-    for kind, status, reason in target.conditions:
-        found = condition(obj, kind)
+    for wanted in target.conditions:
+        found = condition(obj, wanted.type)
         if found is None:
-            return Verdict.pending("NoCondition", f"has no condition {kind}")
-        behind = (found.get("observedGeneration") or obj["metadata"].get("generation", 0)) < obj["metadata"].get(
-            "generation", 0
-        )
-        if target.generation_aware and behind:
-            return Verdict.pending("NotObserved", f"condition {kind} is of an older generation")
-        if found.get("status") != status or (reason and found.get("reason") != reason):
-            text = f"{kind} is {found.get('status')} ({found.get('reason') or 'no reason'}): {found.get('message', '')}"
-            return Verdict.pending("Condition" + kind, text)
-    return Verdict.ready(", ".join(f"{kind} is {status}" for kind, status, _reason in target.conditions))
+            return Verdict.pending("NoCondition", f"has no condition {wanted.type}")
+        if target.generation_aware and _behind(obj, found):
+            return Verdict.pending("NotObserved", f"condition {wanted.type} is of an older generation")
+        if not wanted.holds(found):
+            return Verdict.pending("Condition" + wanted.type, _told(found))
+    return Verdict.ready(", ".join(f"{wanted.type} is {wanted.status}" for wanted in target.conditions))
 
 
 def look_up(obj: t.Any, path: str) -> tuple[bool, t.Any]:
@@ -203,8 +326,18 @@ def look_up(obj: t.Any, path: str) -> tuple[bool, t.Any]:
     return True, obj
 
 
+def number(value: t.Any) -> float | None:
+    """Return a number or Kubernetes quantity (500m, 2Gi) as a number, or None."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return quantity(str(value))
+
+
 def compare(comparison: str, found: t.Any, value: t.Any) -> bool:
-    """Compare a field with the wanted value: as numbers where both are, else as text. Never raises."""
+    """Compare a field with the wanted value; text is equal only to the same text (1.10 is not 1.1). Never raises."""
     if comparison == "in":
         return str(found) in [str(item) for item in (value if isinstance(value, list) else str(value).split(","))]
     if comparison == "matches":
@@ -212,12 +345,11 @@ def compare(comparison: str, found: t.Any, value: t.Any) -> bool:
     if isinstance(found, bool):  # Ansible hands the value over as text
         one, other = str(found).lower(), str(value).lower()
         return {"eq": one == other, "ne": one != other}.get(comparison, False)
-    try:
-        left, right = float(found), float(value)
-    except (TypeError, ValueError):
-        if comparison not in ("eq", "ne"):
-            return False
+    left, right = number(found), number(value)
+    if comparison in ("eq", "ne") and (isinstance(found, str) or left is None or right is None):
         return (str(found) == str(value)) == (comparison == "eq")
+    if left is None or right is None:
+        return False
     results = {"eq": left == right, "ne": left != right, "gt": left > right, "ge": left >= right}
     return {**results, "lt": left < right, "le": left <= right}[comparison]
 
@@ -233,44 +365,39 @@ def _judge_field(target: Target, obj: Object) -> Verdict:
         text = f"{path} is {found!r}" if there else f"{path} is not there"
     if holds:
         return Verdict.ready(text)
-    return Verdict.pending("Field", f"{text}, wanted is {target.comparison} {target.value or ''}".rstrip())
+    wanted = "" if target.value is None else f" {target.value}"
+    return Verdict.pending("Field", f"{text}, wanted is {target.comparison}{wanted}")
 
 
-def _judge_csv(csv: Object, workloads: t.Mapping[str, Object]) -> Verdict:
-    name, status = csv["metadata"]["name"], csv.get("status") or {}
-    if "olm.copiedFrom" in (csv["metadata"].get("labels") or {}):
-        return Verdict.failed(
-            "Copied", f"{name} is a copy from namespace {csv['metadata']['labels']['olm.copiedFrom']}"
-        )
+def _judge_csv(csv: Object, around: Around) -> Verdict:
+    metadata, status = csv["metadata"], csv.get("status") or {}
+    origin = (metadata.get("labels") or {}).get("olm.copiedFrom")
+    if origin:
+        return terminal("csv/Copied").verdict(f"is a copy from namespace {origin}", origin=origin)
     phase, reason = status.get("phase") or "New", status.get("reason") or ""
-    if phase == "Succeeded":
-        for item in deployments_of(csv):
-            verdict = rolled_out(workloads.get(item))
-            if verdict.state != READY:
-                return Verdict.pending("DeploymentNotReady", f"Deployment {item} {verdict.message}")
+    deployments = {item["metadata"]["name"]: item for item in around.deployments}
+    judged = {name: _judge_workload(deployments.get(name), around) for name in deployments_of(csv)}
+    unready = {name: verdict for name, verdict in judged.items() if verdict.state != READY}
+    if phase == "Succeeded" and not unready:
         return Verdict.ready("Succeeded, and its Deployments are available", stable_for=CSV_STABLE)
-    if phase == "Failed" and reason in TERMINAL_CSV:
-        return Verdict.failed(reason, status.get("message") or "", TERMINAL_CSV[reason], grace=5)
-    cause = csv_cause(csv)
-    return Verdict.pending(reason or phase, cause.message if cause else status.get("message") or "")
+    unmet = unmet_requirements(csv)
+    row = find("csv", reason)
+    if phase == "Failed" and row and row.ends and not unmet:
+        return row.verdict(status.get("message") or "")
+    if phase in ("Pending", "Failed") and unmet:
+        return terminal("csv/RequirementsNotMet").verdict("misses " + "; ".join(unmet))
+    for name, verdict in unready.items():
+        if phase in ("Succeeded", "Installing", "Failed") and name in deployments:
+            return dataclasses.replace(verdict, message=f"Deployment {name}: {verdict.message}")
+    return Verdict.pending(reason or phase, status.get("message") or "")
 
 
-def _judge_job(job: Object) -> Verdict:
-    done = condition(job, "Complete")
-    if done and done.get("status") == "True":
-        return Verdict.ready("is complete")
-    cause = job_cause(job)
-    if cause:
-        return Verdict.failed("JobFailed", cause.message, cause.remedy)
-    status = job.get("status") or {}
-    return Verdict.pending("Running", f"{status.get('active') or 0} pods active, {status.get('failed') or 0} failed")
+def _judge_workload(obj: Object | None, around: Around) -> Verdict:
+    selector = ((obj or {}).get("spec") or {}).get("selector") or {}
+    labels = (selector.get("matchLabels") or {}).items()
+    pods = [] if selector.get("matchExpressions") else [pod for pod in around.pods if labels <= _labels(pod)]
+    return workload(obj, pods, around.replica_sets)
 
 
-def _judge_daemon_set(obj: Object) -> Verdict:
-    status = obj.get("status") or {}
-    if not current(obj) or "observedGeneration" not in status:
-        return Verdict.pending("NotObserved", "its controller has not seen the current generation yet")
-    wanted = status.get("desiredNumberScheduled") or 0
-    ready, updated = status.get("numberReady") or 0, status.get("updatedNumberScheduled") or 0
-    text = f"{ready} of {wanted} pods ready, {updated} updated"
-    return Verdict.ready(text) if ready >= wanted and updated >= wanted else Verdict.pending("RollingOut", text)
+def _labels(obj: Object) -> t.AbstractSet[tuple[str, str]]:
+    return t.cast("dict[str, str]", obj["metadata"].get("labels") or {}).items()

@@ -71,12 +71,36 @@ options:
           reason:
             description: Its wanted reason; any if not given.
             type: str
+      failed_conditions:
+        description:
+          - Conditions that end the wait as failed at once, such as C(Failed=True) of a resource that is never retried.
+          - What is wanted is tested first. Not for O(targets[].check=absent).
+        type: list
+        elements: dict
+        suboptions:
+          type:
+            description: Type of the condition.
+            type: str
+            required: true
+          status:
+            description: Its status.
+            type: str
+            choices: ['True', 'False', Unknown]
+            default: 'True'
+          reason:
+            description: Its reason; any if not given.
+            type: str
+          grace:
+            description: Seconds that it must last, for conditions that may heal.
+            type: int
+            default: 0
       field:
         description: Path of a field, such as V(status.phase), V(status.items[0].name) or V(metadata.labels["a.b/c"]).
         type: str
       comparison:
         description:
-          - How the field is compared with O(targets[].value). Numbers are compared as numbers.
+          - How the field is compared with O(targets[].value). Order is that of numbers and of quantities such as V(500m)
+            or V(2Gi); text is equal only to the same text.
           - V(in) takes a list, or text separated by commas; V(matches) takes a regular expression.
         type: str
         choices: [eq, ne, gt, ge, lt, le, in, matches, exists, absent]
@@ -88,10 +112,20 @@ options:
         description: How many objects must be there, and all of them as wanted.
         type: int
         default: 1
+      stable_for:
+        description: Seconds that the target must stay as wanted.
+        type: int
+        default: 0
       generation_aware:
         description: Whether C(status.observedGeneration), where there is one, must be current.
         type: bool
         default: true
+  fail_fast:
+    description:
+      - Whether to end as soon as a target can no longer get there, after the time in which its state may still heal
+        (see docs/terminal-states.md). Otherwise only readiness or the timeout ends the wait.
+    type: bool
+    default: true
   wait_timeout:
     description: Longest time in seconds.
     type: int
@@ -109,8 +143,9 @@ requirements:
   - kubernetes >= 24.2.0
   - PyYAML >= 3.11
 notes:
-  - Needs to list and watch the targets' kinds; with list alone it polls. Reads for the cause (pods, events, logs) that
-    are refused make the message less detailed and never fail the wait.
+  - Needs to list and watch the targets' kinds; with list alone it polls, and without it ends within seconds. Reads for
+    the cause (pods, events, logs) that are refused make the message less detailed and never fail the wait.
+  - While the API server does not answer (an upgrade, a restart) nothing is concluded from what it said before.
 """
 
 EXAMPLES = r"""
@@ -150,6 +185,22 @@ EXAMPLES = r"""
         check: condition
         conditions:
           - type: Succeed
+
+- name: Wait for a resource that says when it has failed
+  rhdh.orchestrator.k8s_wait:
+    targets:
+      - api_version: cert-manager.io/v1
+        kind: Certificate
+        name: web
+        namespace: shop
+        check: condition
+        conditions:
+          - type: Ready
+        failed_conditions:
+          - type: Issuing
+            status: 'False'
+            reason: Failed
+            grace: 30
 """
 
 RETURN = r"""
@@ -202,7 +253,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets_wait im
 def k8s_wait(module: t.Any, session: Session) -> dict[str, t.Any]:
     """Wait for the targets."""
     targets = [Target.from_option(option) for option in module.params["targets"]]
-    return wait_for(session, targets, module.params["wait_timeout"])
+    return wait_for(session, targets, module.params["wait_timeout"], module.params["fail_fast"])
 
 
 def main() -> None:
@@ -211,6 +262,7 @@ def main() -> None:
         "status": {"type": "str", "choices": ["True", "False", "Unknown"], "default": "True"},
         "reason": {"type": "str"},
     }
+    failed = {**condition, "grace": {"type": "int", "default": 0}}
     target = {
         "api_version": {"type": "str", "required": True},
         "kind": {"type": "str", "required": True},
@@ -219,15 +271,18 @@ def main() -> None:
         "label_selector": {"type": "str"},
         "check": {"type": "str", "choices": list(CHECKS), "default": "exists"},
         "conditions": {"type": "list", "elements": "dict", "options": condition},
+        "failed_conditions": {"type": "list", "elements": "dict", "options": failed},
         "field": {"type": "str"},
         "comparison": {"type": "str", "choices": list(COMPARISONS), "default": "eq"},
         "value": {"type": "raw"},
         "at_least": {"type": "int", "default": 1},
+        "stable_for": {"type": "int", "default": 0},
         "generation_aware": {"type": "bool", "default": True},
     }
     module = new_module(
         argument_spec=auth_argument_spec(
             targets={"type": "list", "elements": "dict", "required": True, "options": target},
+            fail_fast={"type": "bool", "default": True},
             wait_timeout={"type": "int", "default": 600},
         ),
         supports_check_mode=True,

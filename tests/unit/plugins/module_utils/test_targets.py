@@ -6,7 +6,7 @@ import typing as t
 
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _targets as targets
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets import Target
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets import Around, Target, Wanted
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets_wait import clean
 
 Object = dict[str, t.Any]
@@ -24,7 +24,7 @@ def target(check: str, kind: str = "Thing", **options: t.Any) -> Target:
 
 
 def verdict(wanted: Target, *objects: Object) -> str:
-    return targets.judge(wanted, objects, {}).state
+    return targets.judge(wanted, objects).state
 
 
 READY = {"type": "Ready", "status": "True", "reason": "Good"}
@@ -38,11 +38,11 @@ READY = {"type": "Ready", "status": "True", "reason": "Good"}
         (target("exists"), [obj(deleting=True)], "pending"),
         (target("absent"), [], "ready"),
         (target("absent"), [obj(deleting=True)], "pending"),
-        (target("condition", conditions=(("Ready", "True", None),)), [obj(conditions=[READY])], "ready"),
-        (target("condition", conditions=(("Ready", "False", None),)), [obj(conditions=[READY])], "pending"),
-        (target("condition", conditions=(("Ready", "True", "Bad"),)), [obj(conditions=[READY])], "pending"),
+        (target("condition", conditions=(Wanted("Ready"),)), [obj(conditions=[READY])], "ready"),
+        (target("condition", conditions=(Wanted("Ready", "False"),)), [obj(conditions=[READY])], "pending"),
+        (target("condition", conditions=(Wanted("Ready", reason="Bad"),)), [obj(conditions=[READY])], "pending"),
         (
-            target("condition", conditions=(("Ready", "True", None),)),
+            target("condition", conditions=(Wanted("Ready"),)),
             [obj(generation=2, observedGeneration=1, conditions=[READY])],
             "pending",
         ),
@@ -60,7 +60,7 @@ def test_verdicts(wanted: Target, objects: list[Object], state: str) -> None:
 
 
 def test_what_holds_a_deletion_is_named() -> None:
-    found = targets.judge(target("absent"), [obj(deleting=True)], {})
+    found = targets.judge(target("absent"), [obj(deleting=True)])
     assert "example.com/hold" in found.message
 
 
@@ -70,13 +70,19 @@ def test_a_copied_csv_is_not_an_operator() -> None:
         "spec": {},
         "status": {"phase": "Succeeded"},
     }
-    assert targets.judge(target("csv"), [csv], {}).state == "failed"
+    assert targets.judge(target("csv"), [csv]).state == "failed"
 
 
 @pytest.mark.parametrize(
     ("comparison", "found", "value", "holds"),
     [
         ("eq", 3, "3", True),
+        ("eq", 3.0, "3", True),
+        ("eq", "1.10", "1.1", False),
+        ("ne", "1.10", 1.1, True),
+        ("gt", "1Gi", "900Mi", True),
+        ("lt", "500m", 1, True),
+        ("gt", True, 0, False),
         ("eq", "a", "b", False),
         ("eq", True, "true", True),
         ("eq", True, True, True),
@@ -102,23 +108,107 @@ def test_paths() -> None:
     assert targets.look_up(data, "a.b") == (False, None)
 
 
+def pod(check: str, **options: t.Any) -> Target:
+    return Target("v1", "Pod", check, namespace="home", **options)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ([pod("exists", name="a", label_selector="x=y")], "name and label_selector exclude each other"),
+        ([pod("condition")], "needs conditions"),
+        ([pod("exists", conditions=(Wanted("R"),))], "only with check condition"),
+        ([pod("rollout")], "rollout is for Deployment"),
+        ([pod("exists", at_least=0)], "at_least must be 1"),
+        ([pod("exists", name="a", at_least=2)], "fits neither"),
+        ([pod("field", value=1)], "needs field"),
+        ([pod("field", field="status..phase", value=1)], "is no path"),
+        ([pod("field", field="status.phase", comparison="gt")], "needs value"),
+        ([pod("field", field="status.phase", comparison="gt", value="high")], "needs a number"),
+        ([pod("field", field="status.phase", comparison="exists", value="high")], "takes no value"),
+        ([pod("field", field="a", comparison="matches", value="(")], "regular expression"),
+        ([pod("exists", field="a")], "only with check field"),
+        ([pod("exists", stable_for=-1)], "stable_for -1"),
+        ([pod("absent", failed_conditions=(Wanted("F"),))], "is to be absent"),
+        ([pod("exists", failed_conditions=(Wanted("F", grace=-1),))], "grace -1"),
+        ([pod("condition", conditions=(Wanted("R"), Wanted("R", "False")))], "cannot be False and True at once"),
+        ([pod("condition", conditions=(Wanted("R"),), failed_conditions=(Wanted("R"),))], "wanted and a failure"),
+        ([pod("exists", name="d"), pod("absent", name="d")], "absent and something else"),
+        ([pod("exists", name="d"), pod("exists", name="d")], "is given twice"),
+        (
+            [pod("condition", conditions=(Wanted("R"),)), pod("condition", conditions=(Wanted("R", "False"),))],
+            "cannot be False and True at once",
+        ),
+        ([], "the list is empty"),
+    ],
+)
+def test_bad_input(wanted: list[Target], said: str) -> None:
+    problems = targets.check_input(wanted, 60)
+    assert len(problems) == 1
+    assert said in problems[0]
+
+
+@pytest.mark.parametrize("timeout", [0, -5])
+def test_a_timeout_is_positive(timeout: int) -> None:
+    assert targets.check_input([pod("exists", name="a")], timeout) == [
+        f"wait_timeout: {timeout} is not a positive number of seconds."
+    ]
+
+
 def test_all_problems_are_told_at_once() -> None:
-    problems = targets.check_input(
-        [
-            Target("v1", "Pod", "condition", name="a", label_selector="x=y"),
-            Target("v1", "Pod", "rollout", at_least=0),
-            Target("v1", "Pod", "field", name="b", comparison="gt"),
-            Target("v1", "Pod", "condition", name="c", conditions=(("R", "True", None), ("R", "False", None))),
-            Target("v1", "Pod", "exists", name="d"),
-            Target("v1", "Pod", "absent", name="d"),
-        ],
-        0,
-    )
-    text = "\n".join(problems)
-    for part in ("positive", "exclude", "needs conditions", "rollout is for", "at_least", "needs field", "needs value"):
-        assert part in text
-    assert "cannot be True and False" in text
-    assert "absent and something else" in text
+    wanted = [pod("condition", name="a", label_selector="x=y"), pod("rollout", at_least=0)]
+    assert len(targets.check_input(wanted, 0)) == 5
+
+
+def test_good_input_has_no_problem() -> None:
+    wanted = [
+        pod("condition", name="a", conditions=(Wanted("R"), Wanted("S", "False")), failed_conditions=(Wanted("F"),)),
+        pod("condition", name="a", conditions=(Wanted("R"), Wanted("T", "Unknown"))),
+        pod("field", field='metadata.labels["a.b/c"]', comparison="in", value=["x"]),
+        pod("field", field="status.list[0].name", comparison="absent"),
+        pod("field", field="spec.size", comparison="ge", value="2Gi"),
+        pod("exists", label_selector="a=b", at_least=3),
+    ]
+    assert targets.check_input(wanted, 1) == []
+    assert len({target.label for target in wanted}) == len(wanted)
+
+
+FAILED = {"type": "Failed", "status": "True", "reason": "Broken", "message": "gave up"}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "state"),
+    [
+        ([], "pending"),
+        ([FAILED], "failed"),
+        ([{**FAILED, "status": "False"}], "pending"),
+        ([{**FAILED, "observedGeneration": 0}], "pending"),
+        ([FAILED, READY], "ready"),
+    ],
+)
+def test_a_condition_may_end_the_wait_as_failed(conditions: list[Object], state: str) -> None:
+    wanted = target("condition", conditions=(Wanted("Ready"),), failed_conditions=(Wanted("Failed", grace=7),))
+    verdict = targets.judge(wanted, [obj(conditions=conditions)])
+    assert verdict.state == state
+    if state == "failed":
+        assert (verdict.grace, verdict.message) == (7, "Failed is True (Broken): gave up")
+        assert targets.judge(wanted, [obj(conditions=conditions)], fail_fast=False).state == "pending"
+
+
+def test_a_condition_may_fail_what_has_only_to_exist() -> None:
+    wanted = target("exists", failed_conditions=(Wanted("Failed"),))
+    assert targets.judge(wanted, [obj()]).state == "ready"
+    assert targets.judge(wanted, [obj(conditions=[FAILED])]).state == "failed"
+
+
+def test_readiness_may_have_to_last() -> None:
+    assert targets.judge(target("exists", stable_for=9), [obj()]).stable_for == 9
+
+
+@pytest.mark.parametrize(("condition", "state"), [("Complete", "ready"), ("Failed", "failed"), ("None", "pending")])
+def test_a_job_that_vanished_is_judged_as_it_was(condition: str, state: str) -> None:
+    last = obj(conditions=[{"type": condition, "status": "True", "message": "gone"}])
+    assert targets.judge(target("job", "Job"), [], Around(last=last)).state == state
 
 
 def test_a_kind_is_found_among_what_the_server_lists() -> None:
