@@ -22,7 +22,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
     InputError,
     WaitFailed,
 )
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import (
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_operator import (
     OWN_CSVS,
     find_subscription,
     is_ours,

@@ -256,7 +256,10 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
     new_module,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import run
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import Options, Run
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import Run
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_operator import (
+    Options,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_remove import (
     Removal,
 )
