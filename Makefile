@@ -60,8 +60,9 @@ bench: venv  ## Measure; ONLY=<area> for one area. Results in build/bench/.
 build: venv  ## Build the collection's tarball into build/.
 	@$(VENV)/python -m sandbox.artifact build/collections
 
-docs: venv  ## Write the role tables into the READMEs; render the module pages into build/docs/.
+docs: venv  ## Write the role tables into the READMEs, and the table of states that end a wait.
 	@$(VENV)/python tests/tools/docs.py
+	@$(VENV)/python tests/tools/states.py
 
 lock: venv venv-newest  ## Write the hashed lock files anew from requirements/*.in.
 	@$(VENV)/python tests/tools/lock.py

@@ -42,9 +42,14 @@ LOG_LINES = 4  # of a crashed container: more would push the remedy out of the m
 MAX_TEXT = 300
 MAX_LOG_LINE = 200
 _ABNORMAL = ("NotReady", "Failed", "Degraded", "Stalled")  # conditions that tell of trouble by being True
+_NORMAL = ("BuildSkipped",)  # reasons of conditions that stay False where all is well
 _SUMMARY = ("Ready", "Succeed", "Available", "Running", "Deployed")  # conditions that sum up the others
 
-LOGIC_OPERATORS = ("logic-operator-controller-manager", "logic-operator-rhel8-controller-manager")
+LOGIC_OPERATORS = (  # by release; the last one is the upstream operator's
+    "logic-operator-controller-manager",
+    "logic-operator-rhel8-controller-manager",
+    "sonataflow-operator-controller-manager",
+)
 
 
 class Finalizer(t.NamedTuple):
@@ -308,6 +313,10 @@ def csv_cause(csv: Object) -> Cause | None:
     status, name = csv.get("status") or {}, csv["metadata"]["name"]
     phase, reason, message = status.get("phase"), status.get("reason") or "", short(status.get("message") or "")
     command = get_command(csv, "get") + " -o yaml"
+    origin = (csv["metadata"].get("labels") or {}).get("olm.copiedFrom")
+    if origin:
+        remedy = terminal("csv/Copied").remedy.format(origin=origin)
+        return Cause(f"{name} is a copy from namespace {origin}, which installs nothing here", remedy, command)
     unmet = unmet_requirements(csv)
     if unmet and phase in ("Pending", "Failed"):
         minimum = any("minKubeVersion" in item for item in unmet)
@@ -331,6 +340,8 @@ def conditions_cause(obj: Object) -> Cause | None:
     found = []
     for each in (obj.get("status") or {}).get("conditions") or []:
         kind, status = each.get("type") or "", each.get("status")
+        if each.get("reason") in _NORMAL:
+            continue
         if status == ("True" if kind in _ABNORMAL else "False") or status == "Unknown":
             found.append((status == "Unknown", not told(each), kind in _SUMMARY, kind, each))
     if not found:

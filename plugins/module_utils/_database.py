@@ -17,6 +17,9 @@ import re
 import typing as t
 from urllib.parse import quote
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
+    terminal,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     Verdict,
     condition,
@@ -300,8 +303,7 @@ def judge_hub_server(stateful_set: Object | None, secret: Object | None, databas
     if secret is None:
         credentials = Verdict.pending("NotCreated", wrong[0])
     elif wrong:
-        remedy = "The Developer Hub operator never repairs this Secret: put the keys back by hand."
-        credentials = Verdict.failed("KeyMissing", " ".join(wrong), remedy, grace=15.0)
+        credentials = terminal("database/KeyMissing").verdict(" ".join(wrong))
     else:
         credentials = Verdict.ready("both keys are there")
     return {"server": server, "secret": credentials}

@@ -14,6 +14,7 @@ import time
 import typing as t
 import uuid
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _workload
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     CREATED_LABEL,
     Session,
@@ -26,7 +27,11 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import JO
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
     WaitFailed,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
+    terminal,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    FAILED,
     Result,
     Snapshot,
     Source,
@@ -259,13 +264,10 @@ def judge(job: Object | None, pods: t.Sequence[Object], answers: t.Mapping[str, 
     if ended:
         state = next((pod["status"]["phase"] for pod in pods if (pod.get("status") or {}).get("phase")), "no pod left")
         message = f"the Job ended as {ended} without a readable log ({state})"
-        return Verdict.failed("NoAnswer", message, "Allow reading pods' logs in the namespace.", grace=5.0)
-    for pod in pods:
-        for status in (pod.get("status") or {}).get("containerStatuses") or []:
-            waiting = (status.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") in ("CreateContainerConfigError", "ErrImagePull", "ImagePullBackOff"):
-                remedy = "Give an image that the cluster can pull (image), or check the Secret's keys."
-                return Verdict.failed(waiting["reason"], waiting.get("message") or "", remedy, grace=60.0)
+        return terminal("database/NoAnswer").verdict(message)
+    verdict = _workload.job(job, pods)
+    if verdict.state == FAILED:
+        return verdict
     return Verdict.pending("Running" if pods else "Starting", "asking PostgreSQL from a pod in the namespace")
 
 
@@ -311,7 +313,7 @@ class Check:
         """Judge what is there."""
         job = snapshot.get(JOB, self.name, self._database.namespace)
         if job is None and self._seen and not self.answers:
-            return {"connection": Verdict.failed("JobDeleted", "the Job was deleted by somebody before it was read")}
+            return {"connection": terminal("database/JobDeleted").verdict("the Job was deleted before it was read")}
         return {"connection": judge(job, self.pods(snapshot), self.answers)}
 
     def wait(self, timeout: float, causes: t.Callable[[Result], t.Sequence[str]]) -> Result:

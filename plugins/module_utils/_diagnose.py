@@ -47,16 +47,24 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._cause import (
     storage_cause,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_judge import (
+    MOVING,
     RESOLUTION_STATES,
     catalog_state,
     crd_safety,
+    dead,
+    is_orphan,
     plan_message,
+    plan_missing,
     resolution_class,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve import (
+    component_label,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._restart import (
     deployments_of,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
+    find,
     terminal,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
@@ -203,7 +211,7 @@ class _Reader:
         cause = namespace_cause(obj) if obj["kind"] == "Namespace" else deletion_cause(obj)
         owner = holder(obj)
         for names in owner.operators if owner else ():
-            down = self._operator(names, f"who takes that off ({' or '.join(names)})")
+            down = self._operator(names, "the operator that takes it off")
             if down:
                 return down.below(cause.message)
         return cause
@@ -245,18 +253,28 @@ class _Reader:
         namespace = subscription["metadata"]["namespace"]
         ref = (status.get("installPlanRef") or {}).get("name")
         plan = self._get(k.INSTALL_PLAN, ref, namespace) if ref else None
-        cause = self._plan(plan) if plan else None
+        cause = self._plan_trouble(plan) if plan else None
         if cause:
             return cause
-        wanted = status.get("currentCSV")
+        wanted, phase = status.get("currentCSV"), ((plan or {}).get("status") or {}).get("phase")
         csv = self._get(k.CSV, wanted, namespace) if wanted else None
-        if csv is not None:
-            return self.below(csv)
-        dead = plan is None or (plan.get("status") or {}).get("phase") == "Complete"
-        if ref and dead and wanted and self._known(k.CSV, k.INSTALL_PLAN):
-            what = f"InstallPlan {ref} is {'Complete' if plan else 'gone'} but {wanted} does not exist"
+        if ref and self._known(k.CSV, k.INSTALL_PLAN) and dead(subscription, plan, csv):
+            what = f"InstallPlan {ref} is {'Complete' if plan else 'gone'} but {wanted} is not installed"
             remedy = terminal("subscription/DeadSubscription").remedy.format(package=spec["name"], namespace=namespace)
             return Cause(f"{what}; OLM will not go on", remedy, get_command(subscription, "get") + " -o yaml")
+        installed = status.get("installedCSV")
+        if csv is None and installed and installed != wanted:
+            csv = self._get(k.CSV, installed, namespace)
+        cause = self.below(csv) if csv else None
+        if cause and plan_missing(subscription):
+            more = "Its InstallPlan is gone: if that had failed, delete Subscription and CSV, and install again."
+            return dataclasses.replace(cause, remedy=f"{cause.remedy} {more}".strip())
+        if cause:
+            return cause
+        if plan is not None and phase == "RequiresApproval" and not plan["spec"].get("approved"):
+            return self._unapproved(plan)
+        if csv is not None and (csv.get("status") or {}).get("phase") == "Succeeded":
+            return None  # what the conditions still say is old
         unpack = [condition(subscription, kind) for kind in ("BundleUnpackFailed", "BundleUnpacking")]
         telling = [
             c for c in unpack if c and c.get("status") == "True" and c.get("reason") != "EnsureInstallPlanFailed"
@@ -266,26 +284,50 @@ class _Reader:
         resolution = condition(subscription, "ResolutionFailed")
         if resolution and resolution.get("status") == "True":
             return self._resolution(resolution.get("message") or "", subscription)
-        if status.get("state"):
-            return None
+        return None if status.get("state") else self._silence(subscription)
+
+    def _silence(self, subscription: Object) -> Cause | None:
+        """Return why OLM says nothing at all about a Subscription."""
+        namespace, spec = subscription["metadata"]["namespace"], subscription["spec"]
         groups = self._list(k.OPERATOR_GROUP, namespace)
         if len(groups) != 1 and self._known(k.OPERATOR_GROUP):
             names = ", ".join(group["metadata"]["name"] for group in groups) or "none"
             text = f"namespace {namespace} needs exactly one OperatorGroup for OLM to act, it has: {names}"
             remedy = terminal("subscription/OperatorGroups").remedy
             return Cause(text, remedy, f"oc get operatorgroups -n {namespace}")
-        return self._catalogs(namespace, spec.get("sourceNamespace") or "")
+        cause = self._catalogs(namespace, spec.get("sourceNamespace") or "")
+        if cause:
+            return cause
+        label = component_label(spec["name"], namespace)
+        csvs = self._list(k.CSV, namespace, "!olm.copiedFrom")
+        for csv in csvs:
+            name, labels = csv["metadata"]["name"], csv["metadata"].get("labels") or {}
+            if not (label in labels or name.startswith(f"{spec['name']}.")):
+                continue
+            if is_orphan(name, csvs, self._list(k.SUBSCRIPTION, namespace)) and self._known(k.SUBSCRIPTION):
+                return self._orphan(name, namespace, "OLM never adopts it")
+        return None
+
+    def _orphan(self, name: str, namespace: str, why: str) -> Cause:
+        remedy = terminal("resolution/OrphanCSV").remedy.format(csv=name, namespace=namespace)
+        text = f"ClusterServiceVersion {name} is there and belongs to no Subscription: {why}"
+        return Cause(text, remedy, f"oc get clusterserviceversions,subscriptions.operators.coreos.com -n {namespace}")
 
     def _plan(self, plan: Object) -> Cause | None:
-        name, phase, message = plan["metadata"]["name"], (plan.get("status") or {}).get("phase"), plan_message(plan)
-        if phase == "RequiresApproval" and not plan["spec"].get("approved"):
-            csvs = ", ".join(plan["spec"].get("clusterServiceVersionNames") or [])
-            text = f"InstallPlan {name} for {csvs} waits for approval"
-            return Cause(text, "Approve it, once it holds what is wanted.", get_command(plan))
-        if not message or phase == "Complete":
+        waits = (plan.get("status") or {}).get("phase") == "RequiresApproval" and not plan["spec"].get("approved")
+        return self._unapproved(plan) if waits else self._plan_trouble(plan)
+
+    def _unapproved(self, plan: Object) -> Cause:
+        csvs = ", ".join(plan["spec"].get("clusterServiceVersionNames") or [])
+        text = f"InstallPlan {plan['metadata']['name']} for {csvs} waits for approval"
+        return Cause(text, "Approve it, once it holds what is wanted.", get_command(plan))
+
+    def _plan_trouble(self, plan: Object) -> Cause | None:
+        phase, message = (plan.get("status") or {}).get("phase"), plan_message(plan)
+        if not message or phase not in ("Failed", "Installing"):
             return None
         state = terminal("plan/InstallPlanFailed" if phase == "Failed" else "plan/InstallPlanRetrying")
-        text = f"InstallPlan {name} ({phase}): {short(crd_safety(message) or message)}"
+        text = f"InstallPlan {plan['metadata']['name']} ({phase}): {short(crd_safety(message) or message)}"
         return Cause(text, state.remedy, get_command(plan, "get") + " -o yaml")
 
     def _unpack(self, told: Object, home: str) -> Cause:
@@ -310,8 +352,21 @@ class _Reader:
             cause = self.down(k.CATALOG_SOURCE, catalog, home)
             if cause:
                 return cause
+        told = f"OLM finds no way to install it: {short(message)}"
+        if kind in ("orphan_csv", "api_conflict", "other"):
+            # So OLM calls the old half of a running upgrade as well, for as long as the upgrade takes.
+            csvs = self._list(k.CSV, namespace, "!olm.copiedFrom")
+            moving = [csv for csv in csvs if (csv.get("status") or {}).get("phase") in MOVING]
+            moving.sort(key=lambda csv: csv["status"]["phase"] == "Replacing")
+            if moving or not self._known(k.CSV):
+                cause = self.below(moving[0]) if moving else None
+                return cause or Cause(told, "Wait for the upgrade that is running.", get_command(subscription))
+            if kind == "orphan_csv":
+                if is_orphan(name, csvs, self._list(k.SUBSCRIPTION, namespace)) and self._known(k.SUBSCRIPTION):
+                    return self._orphan(name, namespace, short(message))
+                kind = "other"
         remedy = terminal(RESOLUTION_STATES[kind]).remedy.format(catalog=name, csv=name, namespace=namespace)
-        return Cause(f"OLM finds no way to install it: {short(message)}", remedy, get_command(subscription))
+        return Cause(told, remedy, get_command(subscription))
 
     def _catalogs(self, *namespaces: str) -> Cause | None:
         """Return what is wrong with the catalogs that a Subscription depends on: one that is away blocks all."""
@@ -342,13 +397,20 @@ class _Reader:
         found = csv_cause(csv)
         if found:
             return found
-        namespace = csv["metadata"]["namespace"]
-        for name in deployments_of(csv):
-            deployment = self._get(k.DEPLOYMENT, name, namespace)
+        name, namespace, status = csv["metadata"]["name"], csv["metadata"]["namespace"], csv.get("status") or {}
+        for each in deployments_of(csv):
+            deployment = self._get(k.DEPLOYMENT, each, namespace)
             cause = self._workload(deployment) if deployment else None
             if cause:
                 return cause
-        return None
+            if deployment is None and status.get("phase") == "Succeeded" and self._known(k.DEPLOYMENT):
+                text = f"Deployment {each} of {name} does not exist"
+                return Cause(text, "OLM makes it again; see whether OLM runs.", get_command(csv))
+        if status.get("phase") in (None, "Succeeded", "Replacing"):
+            return None
+        text = f"{name} is {status['phase']} ({status.get('reason')}): {short(status.get('message') or '')}"
+        row = find("csv", status.get("reason") or "")
+        return Cause(text, row.remedy if row else "", get_command(csv))
 
     # -- workloads ----------------------------------------------------------------------------------------------
 
@@ -525,7 +587,8 @@ class _Reader:
             text = f"{called(obj)} has no status yet: the operator applies its objects for up to half a minute"
             return None if ready else Cause(text, "", get_command(obj))
         cause = self._waiting_on(message, home) or conditions_cause(obj)
-        return dataclasses.replace(cause, command=cause.command or get_command(obj)) if cause else None
+        remedy = terminal("knative/Error" if "Error" in message else "knative/NotReady").remedy
+        return dataclasses.replace(cause, remedy=cause.remedy or remedy) if cause else None
 
     def _waiting_on(self, message: str, home: str) -> Cause | None:
         """Return why the workloads do not run that a component of Knative waits for."""

@@ -14,14 +14,7 @@ import typing as t
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import Kind
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import quantity
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_judge import (
-    unmet_requirements,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._restart import (
-    deployments_of,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
-    find,
-    terminal,
+    judge_csv,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     FAILED,
@@ -33,13 +26,13 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
     job,
+    selected,
     workload,
 )
 
 Object = dict[str, t.Any]
 CHECKS = ("exists", "absent", "condition", "field", "csv", "job", "rollout")
 COMPARISONS = ("eq", "ne", "gt", "ge", "lt", "le", "in", "matches", "exists", "absent")
-CSV_STABLE = 2.0  # seconds: a CSV may leave Succeeded once for less than that during an upgrade
 _KINDS_OF = {"csv": ("ClusterServiceVersion",), "job": ("Job",), "rollout": ("Deployment", "StatefulSet", "DaemonSet")}
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]|\[\"([^\"]+)\"\]")
 _PATH = re.compile(r"[^.\[\]\"\s]+(\.[^.\[\]\"\s]+|\[\d+\]|\[\"[^\"]+\"\])*")
@@ -265,7 +258,8 @@ def _judge_one(target: Target, obj: Object, around: Around) -> Verdict:
     if obj["metadata"].get("deletionTimestamp"):
         return Verdict.pending("Deleting", "is being deleted")
     if target.check == "csv":
-        return _judge_csv(obj, around)
+        deployments = {item["metadata"]["name"]: item for item in around.deployments}
+        return judge_csv(obj, deployments, around.pods, around.replica_sets)
     if target.check == "job":
         return job(obj, around.pods)
     if target.check == "rollout":
@@ -369,35 +363,9 @@ def _judge_field(target: Target, obj: Object) -> Verdict:
     return Verdict.pending("Field", f"{text}, wanted is {target.comparison}{wanted}")
 
 
-def _judge_csv(csv: Object, around: Around) -> Verdict:
-    metadata, status = csv["metadata"], csv.get("status") or {}
-    origin = (metadata.get("labels") or {}).get("olm.copiedFrom")
-    if origin:
-        return terminal("csv/Copied").verdict(f"is a copy from namespace {origin}", origin=origin)
-    phase, reason = status.get("phase") or "New", status.get("reason") or ""
-    deployments = {item["metadata"]["name"]: item for item in around.deployments}
-    judged = {name: _judge_workload(deployments.get(name), around) for name in deployments_of(csv)}
-    unready = {name: verdict for name, verdict in judged.items() if verdict.state != READY}
-    if phase == "Succeeded" and not unready:
-        return Verdict.ready("Succeeded, and its Deployments are available", stable_for=CSV_STABLE)
-    unmet = unmet_requirements(csv)
-    row = find("csv", reason)
-    if phase == "Failed" and row and row.ends and not unmet:
-        return row.verdict(status.get("message") or "")
-    if phase in ("Pending", "Failed") and unmet:
-        return terminal("csv/RequirementsNotMet").verdict("misses " + "; ".join(unmet))
-    for name, verdict in unready.items():
-        if phase in ("Succeeded", "Installing", "Failed") and name in deployments:
-            return dataclasses.replace(verdict, message=f"Deployment {name}: {verdict.message}")
-    return Verdict.pending(reason or phase, status.get("message") or "")
-
-
-def _judge_workload(obj: Object | None, around: Around) -> Verdict:
-    selector = ((obj or {}).get("spec") or {}).get("selector") or {}
-    labels = (selector.get("matchLabels") or {}).items()
-    pods = [] if selector.get("matchExpressions") else [pod for pod in around.pods if labels <= _labels(pod)]
+def _judge_workload(obj: Object, around: Around) -> Verdict:
+    selector = (obj.get("spec") or {}).get("selector") or {}
+    labels = selector.get("matchLabels") or {}
+    # Expressions are not worked out: without pods the workload is judged by itself.
+    pods = selected(around.pods, labels) if labels and not selector.get("matchExpressions") else ()
     return workload(obj, pods, around.replica_sets)
-
-
-def _labels(obj: Object) -> t.AbstractSet[tuple[str, str]]:
-    return t.cast("dict[str, str]", obj["metadata"].get("labels") or {}).items()

@@ -231,7 +231,7 @@ def _causes(session: Session, watched: _Watched, verdicts: t.Mapping[str, Verdic
     causes = []
     for target, source in watched.source.items():
         verdict = verdicts.get(target.label)
-        if verdict is None or verdict.state == READY or target.check == "absent" or not target.name:
+        if verdict is None or verdict.state == READY or not target.name:
             continue
         causes.append(diagnose(session, source.kind, target.name, source.namespace).text())
         if len(causes) == DIAGNOSED:

@@ -170,6 +170,13 @@ STATES: tuple[State, ...] = (
         "olm D10, scenario 10",
         "Succeeded does not say that the pods still run; they may come back.",
     ),
+    State(
+        "csv/CleanupHeld",
+        120,
+        "Start OLM (oc get deployments -n openshift-operator-lifecycle-manager); it takes its finalizer off.",
+        "olm 2, scenario 14",
+        "A running OLM takes at most 20 s, a busy one a minute; without OLM it stays for ever.",
+    ),
     # -- OLM: InstallPlan, Subscription, OperatorGroup, catalog
     State(
         "plan/InstallPlanFailed",
@@ -200,6 +207,13 @@ STATES: tuple[State, ...] = (
         "Name them in allow_collateral, or install {package} in a namespace of its own.",
         "olm 2, scenario 4",
         "One plan serves all Subscriptions of a namespace; approving it upgrades all of them.",
+    ),
+    State(
+        "plan/ApprovalNeeded",
+        5,
+        "Approve it (oc patch installplan), or set manage_adopted.",
+        "olm 2, scenario 2",
+        "The Subscription is somebody else's, and with Manual approval OLM waits for them for ever.",
     ),
     State(
         "subscription/SubscriptionGone",

@@ -229,9 +229,12 @@ def workload(obj: Object | None, pods: t.Sequence[Object] = (), replica_sets: t.
     if (obj.get("spec") or {}).get("paused"):
         text = f"is paused: {verdict.message}"
         return terminal("workload/Paused").verdict(text, kind=kind, name=name, namespace=namespace)
-    if found:
-        return Verdict.pending(verdict.reason, f"{verdict.message}; {found[0].message}")
-    return verdict
+    status = obj.get("status") or {}
+    left = (status.get("replicas") or 0) - (status.get("updatedReplicas") or 0)
+    text = verdict.message
+    if verdict.reason == "RollingOut" and left > 0:
+        text += f", {left} of the old revision left"
+    return Verdict.pending(verdict.reason, f"{text}; {found[0].message}" if found else text)
 
 
 def _daemon_set(obj: Object) -> Verdict:

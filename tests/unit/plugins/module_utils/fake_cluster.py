@@ -16,7 +16,10 @@ KINDS = [kind for kind in vars(k).values() if isinstance(kind, k.Kind)]
 def selects(selector: str, labels: t.Mapping[str, str]) -> bool:
     """Tell whether a label selector picks an object."""
     for part in re.findall(r"[^,(]+(?:\([^)]*\))?", selector):
-        if " in (" in part:
+        if part.startswith("!"):
+            if part[1:] in labels:
+                return False
+        elif " in (" in part:
             key, _in, values = part.partition(" in (")
             if labels.get(key) not in values.rstrip(")").split(","):
                 return False

@@ -278,6 +278,6 @@ def test_a_job_that_ended_without_a_log_says_so():
 def test_a_pod_that_cannot_start_fails_after_a_while():
     waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
     pod = {"metadata": {"name": "p"}, "status": {"containerStatuses": [{"state": {"waiting": waiting}}]}}
-    verdict = job.judge({"metadata": {}}, [pod], {})
+    verdict = job.judge({"metadata": {"name": "j"}}, [pod], {})
     assert (verdict.state, verdict.grace > 0) == ("failed", True)
-    assert job.judge({"metadata": {}}, [], {}).state == "pending"
+    assert job.judge({"metadata": {"name": "j"}}, [], {}).state == "pending"

@@ -68,6 +68,7 @@ def service(short: str, ready: int = 0, **parts: t.Any) -> Object:
 
 WITH_BROKER = {"eventing": {"broker": {"ref": {"name": "b"}}}}
 BY_JOB = {"services": {"dataIndex": {"persistence": {"dbMigrationStrategy": "job"}}}}
+ORPHAN = "clusterserviceversion old.v1 exists and is not referenced by a subscription, originate from package thing"
 MIGRATION = "sonataflow-db-migrator-job-1"
 UNPACK = {"labels": {"operatorframework.io/bundle-unpack-ref": "x"}, "namespace": "market"}
 EVENTING_GOING = {"deletionTimestamp": "now", "finalizers": ["knativeeventings.operator.knative.dev"]}
@@ -390,7 +391,7 @@ PATHS: dict[str, tuple[k.Kind, str, tuple[Object, ...], list[str], str, str]] = 
             workload_pod("knative-openshift", o.waiting("ErrImagePull"), where="operators"),
             operator("knative-operator-webhook", 1),
         ),
-        ["held by knativeeventings.operator.knative.dev", "(knative-openshift) does not run", "cannot pull image"],
+        ["held by knativeeventings.operator.knative.dev", "that takes it off does not run", "cannot pull image"],
         "Check that the image exists",
         "oc describe pod knative-openshift-1 -n operators",
     ),
@@ -429,7 +430,7 @@ PATHS: dict[str, tuple[k.Kind, str, tuple[Object, ...], list[str], str, str]] = 
         k.SUBSCRIPTION,
         "thing",
         (o.subscription(installPlanRef={"name": "install-a"}, currentCSV="thing.v1"), o.plan("Complete")),
-        ["InstallPlan install-a is Complete but thing.v1 does not exist; OLM will not go on"],
+        ["InstallPlan install-a is Complete but thing.v1 is not installed; OLM will not go on"],
         "Delete the Subscription of thing in home",
         "oc get subscription thing -n home -o yaml",
     ),
@@ -502,6 +503,100 @@ PATHS: dict[str, tuple[k.Kind, str, tuple[Object, ...], list[str], str, str]] = 
         ["CatalogSource market/cat is CONNECTING"],
         "Repair the catalog's pod",
         "oc get pods -n market -l olm.catalogSource=cat",
+    ),
+    "Subscription whose plan and CSV were deleted": (
+        k.SUBSCRIPTION,
+        "thing",
+        (o.subscription(installPlanRef={"name": "x"}, currentCSV="thing.v1", state="UpgradePending"),),
+        ["InstallPlan x is gone but thing.v1 is not installed; OLM will not go on"],
+        "Delete the Subscription of thing in home",
+        "oc get subscription thing -n home -o yaml",
+    ),
+    "failed plan that was deleted": (
+        k.SUBSCRIPTION,
+        "thing",
+        (
+            o.subscription(("InstallPlanMissing", "True"), installPlanRef={"name": "x"}, currentCSV="thing.v1"),
+            o.csv("Failed", "InvalidInstallModes"),
+        ),
+        ["thing.v1 Failed (InvalidInstallModes)"],
+        "Its InstallPlan is gone: if that had failed, delete Subscription and CSV",
+        "oc get clusterserviceversion thing.v1 -n home -o yaml",
+    ),
+    "silence: an orphan": (
+        k.SUBSCRIPTION,
+        "thing",
+        (o.subscription(), o.group(), o.catalog(), o.csv("Succeeded")),
+        ["ClusterServiceVersion thing.v1 is there and belongs to no Subscription: OLM never adopts it"],
+        "Delete ClusterServiceVersion thing.v1 in home",
+        "oc get clusterserviceversions,subscriptions.operators.coreos.com -n home",
+    ),
+    "orphan": (
+        k.SUBSCRIPTION,
+        "thing",
+        (o.subscription(("ResolutionFailed", "True", "x", ORPHAN)), o.csv("Succeeded", name="old.v1")),
+        ["ClusterServiceVersion old.v1 is there and belongs to no Subscription: clusterserviceversion old.v1 exists"],
+        "Delete ClusterServiceVersion old.v1 in home",
+        "oc get clusterserviceversions,subscriptions.operators.coreos.com -n home",
+    ),
+    "CSV that another Subscription holds, which is no orphan": (
+        k.SUBSCRIPTION,
+        "thing",
+        (
+            o.subscription(("ResolutionFailed", "True", "x", ORPHAN)),
+            {**o.subscription(installedCSV="old.v1"), "metadata": o.meta("other")},
+            o.csv("Succeeded", name="old.v1"),
+        ),
+        ["OLM finds no way to install it"],
+        "Remove what the message names",
+        "oc describe subscription thing -n home",
+    ),
+    "old half of an upgrade, which is no orphan": (
+        k.SUBSCRIPTION,
+        "thing",
+        (
+            o.subscription(("ResolutionFailed", "True", "x", ORPHAN)),
+            o.csv("Replacing", name="old.v1"),
+            o.csv("Pending", "OperatorConditionNotUpgradeable", "migrating", name="thing.v2"),
+        ),
+        ["thing.v2 is not installed yet: migrating"],
+        "The operator itself says not now",
+        "oc get operatorconditions -n home -o yaml",
+    ),
+    "upgrade without a word": (
+        k.SUBSCRIPTION,
+        "thing",
+        (o.subscription(("ResolutionFailed", "True", "x", ORPHAN)), o.csv("Replacing", name="old.v1")),
+        ["OLM finds no way to install it"],
+        "Wait for the upgrade that is running",
+        "oc describe subscription thing -n home",
+    ),
+    "copied CSV": (
+        k.SUBSCRIPTION,
+        "thing",
+        (
+            o.subscription(currentCSV="thing.v1"),
+            {**o.csv("Succeeded"), "metadata": o.meta("thing.v1", labels={"olm.copiedFrom": "elsewhere"})},
+        ),
+        ["thing.v1 is a copy from namespace elsewhere, which installs nothing here"],
+        "Use the installation in namespace elsewhere",
+        "oc get clusterserviceversion thing.v1 -n home -o yaml",
+    ),
+    "CSV whose Deployment is gone": (
+        k.CSV,
+        "thing.v1",
+        (o.csv("Succeeded"),),
+        ["Deployment web of thing.v1 does not exist"],
+        "see whether OLM runs",
+        "oc describe clusterserviceversion thing.v1 -n home",
+    ),
+    "CSV that only says what it waits for": (
+        k.CSV,
+        "thing.v1",
+        (o.csv("Failed", "InstallCheckFailed", "install failed: deployment web not ready"),),
+        ["thing.v1 is Failed (InstallCheckFailed): install failed: deployment web not ready"],
+        "Repair the operator's Deployment",
+        "oc describe clusterserviceversion thing.v1 -n home",
     ),
     "CSV requirement": (
         k.CSV,
@@ -857,6 +952,13 @@ REFUSED = {
     "secrets": "Secret",
     "namespaces": "Namespace",
     "nodes": "Node",
+    "persistentvolumeclaims": "PersistentVolumeClaim",
+    "storageclasses": "StorageClass",
+    "subscriptions": "Subscription",
+    "clusterserviceversions": "ClusterServiceVersion",
+    "installplans": "InstallPlan",
+    "operatorgroups": "OperatorGroup",
+    "brokers": "Broker",
 }
 
 
@@ -897,6 +999,20 @@ def test_last_log_lines_are_shown_with_credentials_hidden() -> None:
     assert lines[1].startswith("  It said last: starting | POSTGRES_PASSWORD=<redacted> | FATAL: password")
     assert "old volume" in cause.remedy  # what it said counts more than that it crashed
     assert len(lines) == 4
+
+
+def test_a_private_key_in_a_log_is_hidden_over_all_its_lines() -> None:
+    log = "-----BEGIN PRIVATE KEY-----\nMIIEvgIBADANBg\nkqhkiG9w0BAQEF"
+    cause = diagnose(FakeCluster(o.pod(o.crashed()), log=log), k.POD, "web-1")
+    assert "MIIEvg" not in cause.text()
+    assert "kqhkiG" not in cause.text()
+
+
+def test_credentials_in_messages_are_hidden() -> None:
+    said = "cannot pull from https://me:hunter2@registry.example/web"
+    cause = diagnose(FakeCluster(o.pod(o.waiting("ErrImagePull", said))), k.POD, "web-1")
+    assert "registry.example/web" in cause.message
+    assert "hunter2" not in cause.message
 
 
 def test_the_log_of_the_ended_run_is_read() -> None:

@@ -132,6 +132,8 @@ def test_brokers_tell_in_the_reason_of_their_conditions(reason: str, state: str,
 def test_the_first_condition_that_is_false_counts() -> None:
     found = broker(("ProbeSucceeded", "False", "NotReady"), ("TopicReady", "False", "Failed to create topic: t"))
     assert _knative.judge_broker(found).reason == "TopicRefused"
+    found = broker(("ConfigParsed", "Unknown", "connection refused"), ("TopicReady", "False", "Failed to create topic"))
+    assert _knative.judge_broker(found).reason == "TopicRefused"
 
 
 def test_a_broker_that_is_ready_or_silent_or_going() -> None:

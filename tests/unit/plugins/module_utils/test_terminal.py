@@ -10,6 +10,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils import _backstag
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database_job as database_job
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _olm_judge as olm
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _olm_remove as olm_remove
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _sonataflow as sf
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve import Target, Wanted
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import HINTS, STATES, find, hint, terminal
@@ -163,10 +164,15 @@ CASES: dict[str, t.Callable[[], Verdict]] = {
     "csv/InstallCheckFailed": csv("InstallCheckFailed"),
     "csv/ComponentUnhealthy": csv("ComponentUnhealthy"),
     "csv/DeploymentNotReady": lambda: installing(csvs=[o.csv("Succeeded")], deployments={"web": o.deployment()}),
+    "csv/CleanupHeld": lambda: olm_remove.judge_leaving(
+        ["ClusterServiceVersion thing.v1"],
+        [{"metadata": {"name": "thing.v1", "deletionTimestamp": "2026-11-24T00:00:00Z"}}],
+    ),
     "plan/InstallPlanFailed": lambda: installing(plan=o.plan("Failed", "it is invalid")),
     "plan/InstallPlanRetrying": lambda: installing(plan=o.plan("Installing", "retrying execution due to error: x")),
     "plan/WrongVersion": lambda: installing(refusal=olm.Approval("refuse", "WrongVersion", "would install thing.v9")),
     "plan/CollateralUpgrade": lambda: installing(refusal=olm.Approval("refuse", "CollateralUpgrade", "also other.v2")),
+    "plan/ApprovalNeeded": lambda: installing(refusal=olm.Approval("refuse", "ApprovalNeeded", "waits for approval")),
     "subscription/SubscriptionGone": lambda: installing(gone=True),
     "subscription/DeadSubscription": lambda: installing(
         o.subscription(state="UpgradePending", currentCSV="thing.v1"), plan=o.plan("Complete")
