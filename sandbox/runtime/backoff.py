@@ -1,4 +1,4 @@
-"""How long a container that ended waits before it is started again."""
+"""How long a kubelet waits before it starts an ended container again, or tries once more to pull an image."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ FORGET = 600.0  # seconds; a container that ran this long starts again from the 
 
 
 class Backoff:
-    """The waiting times of one container, in a kubelet's seconds; the caller scales what it really waits."""
+    """The waiting times of one container, in a kubelet's seconds; the caller scales what it really waits.
 
-    def __init__(self) -> None:
-        self._next = 0.0
+    `first` is the first of them: a container that ended is started again at once, an image waits from the beginning.
+    """
+
+    def __init__(self, first: float = 0.0) -> None:
+        self._next = first
 
     def after(self, ran: float) -> float:
-        """Return the seconds to wait after a run of `ran` seconds: 0, then 10 doubling to 300."""
+        """Return the seconds to wait after a run of `ran` seconds: the first time, then 10 doubling to 300."""
         if ran >= FORGET:
             self._next = 0.0
         delay = self._next

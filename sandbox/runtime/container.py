@@ -18,7 +18,26 @@ if t.TYPE_CHECKING:
     from sandbox.runtime.pod import Pod
 
 POLL = 0.5  # seconds between two looks at something that has no watch
+SHOWN = 1.0  # seconds that a kubelet shows ErrImagePull before it writes the back-off; not scaled
 MESSAGE_LIMIT = 4096  # bytes of a termination message
+# A reference to an image, near enough: host and path, tag, digest.
+_REFERENCE = re.compile(
+    r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@[a-z0-9]+:[0-9a-f]+)?"
+)
+
+
+def pull_error(image: str) -> str:
+    """Return CRI-O's words for an image that its registry does not have, and why it is so here."""
+    repository, separator, version = image.partition("@")
+    if not separator:
+        head, _slash, last = image.rpartition("/")
+        name, _colon, version = last.partition(":")
+        repository = f"{head}/{name}" if head else name
+    return (
+        f"unable to pull image or OCI artifact: pull image err: initializing source docker://{image}: "
+        f"reading manifest {version or 'latest'} in {repository}: manifest unknown "
+        "(the sandbox's setting runtime.bad_images names this image)"
+    )
 
 
 class Container:
@@ -81,23 +100,40 @@ class Container:
 
     async def _image(self) -> None:
         """Pull the image: at once, slowly, or never, as the settings say."""
-        image = self.state.image
-        failed = False
+        image, wait = self.state.image, backoff.Backoff(backoff.FIRST)
+        if not _REFERENCE.fullmatch(image):
+            text = f'couldn\'t parse image name "{image}": invalid reference format'
+            self._warn("InspectFailed", f'Failed to apply default image tag "{image}": {text}')
+            self._wait_for_image("InvalidImageName", f'Failed to apply default image tag "{image}": {text}')
+            await asyncio.get_running_loop().create_future()
         while any(re.search(pattern, image) for pattern in self._settings("runtime.bad_images", ())):
-            text = f'Back-off pulling image "{image}"'
-            self.state.waiting("ImagePullBackOff" if failed else "ErrImagePull", f"{text}: ErrImagePull: {_NO_IMAGE}")
-            self._runtime.events.warn(
-                self._pod.object, "Failed", f'Failed to pull image "{image}": {_NO_IMAGE}', self.state.name
-            )
-            self._changed()
-            failed = True
-            await asyncio.sleep(1)
-        if failed:
+            why = pull_error(image)
+            self._note("Pulling", f'Pulling image "{image}"')
+            self._wait_for_image("ErrImagePull", why)
+            self._warn("Failed", f'Failed to pull image "{image}": {why}')
+            await asyncio.sleep(SHOWN)
+            self._note("BackOff", f'Back-off pulling image "{image}"')
+            self._wait_for_image("ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {why}')
+            await self._back_off(wait.after(0))
             self.state.waiting("ContainerCreating")
             self._changed()
         seconds = float(self._settings("runtime.image_pull_seconds", 0))
         if seconds:
             await asyncio.sleep(seconds)
+
+    def _wait_for_image(self, reason: str, message: str) -> None:
+        self.state.waiting(reason, message)
+        self._warn("Failed", f"Error: {reason}")
+        self._changed()
+
+    def _warn(self, reason: str, message: str) -> None:
+        self._runtime.events.warn(self._pod.object, reason, message, self.state.name)
+
+    def _note(self, reason: str, message: str) -> None:
+        self._runtime.events.note(self._pod.object, reason, message, self.state.name)
+
+    async def _back_off(self, seconds: float) -> None:
+        await asyncio.sleep(seconds * float(self._settings("runtime.backoff_time_scale", 0.2)))
 
     async def _configuration(self) -> dict[str, str]:
         """Return the container's environment, waiting for the Secrets and ConfigMaps that it names."""
@@ -106,7 +142,7 @@ class Container:
                 return await environment.resolve(self._pod.object, self.spec, self._pod.lookup)
             except environment.ConfigError as error:
                 self.state.waiting("CreateContainerConfigError", str(error))
-                self._runtime.events.warn(self._pod.object, "Failed", f"Error: {error}", self.state.name)
+                self._warn("Failed", f"Error: {error}")
                 self._changed()
                 await asyncio.sleep(POLL)
 
@@ -148,15 +184,8 @@ class Container:
         if self.log.exists():
             os.replace(self.log, self.log.with_suffix(".previous.log"))
         self._log = log = process.Log(self.log)
+        self.process = started = await self._create(command, working, log)
         began = time.monotonic()
-        try:
-            started = process.Process(command, self._environment, working, log.feed)
-        except OSError as error:
-            self.close()
-            self.state.terminated(128, "StartError", f"failed to create containerd task: {error}")
-            self._changed()
-            return 0.0, 128, False
-        self.process = started
         self.state.identity = f"process://{started.pid}"
         self.state.running()
         self.state.started = not self.spec.get("startupProbe")
@@ -176,6 +205,18 @@ class Container:
         if stopped:
             self.state.restarts += 1
         return time.monotonic() - began, code, bool(stopped)
+
+    async def _create(self, command: list[str], working: Path, log: process.Log) -> process.Process:
+        """Start the program; one that cannot be executed is tried again and again, as CRI-O makes a kubelet do."""
+        while True:
+            try:
+                return process.Process(command, self._environment, working, log.feed)
+            except OSError as error:
+                text = f"container create failed: executable file `{command[0]}` not found in $PATH: {error.strerror}"
+                self.state.waiting("CreateContainerError", text)
+                self._warn("Failed", f"Error: {text}")
+                self._changed()
+                await asyncio.sleep(POLL)
 
     def close(self) -> None:
         """Close the log; the process has ended."""
@@ -207,11 +248,9 @@ class Container:
                 "CrashLoopBackOff",
                 f"back-off {backoff.text(delay)} restarting failed container={name} pod={place}",
             )
-            self._runtime.events.warn(
-                self._pod.object, "BackOff", f"Back-off restarting failed container {name} in pod {place}", name
-            )
+            self._warn("BackOff", f"Back-off restarting failed container {name} in pod {place}")
             self._changed()
-            await asyncio.sleep(delay * float(self._settings("runtime.backoff_time_scale", 0.2)))
+            await self._back_off(delay)
         self.state.restarts += 1
 
     async def _stop_by_setting(self, entry: images.Entry, running: process.Process) -> bool:
@@ -254,10 +293,8 @@ class Container:
                 return
 
     async def _unhealthy(self, kind: str, text: str) -> None:
-        self._runtime.events.warn(self._pod.object, "Unhealthy", f"{kind} probe failed: {text}", self.state.name)
-        name = self.state.name
-        message = f"Container {name} failed {kind.lower()} probe, will be restarted"
-        self._runtime.events.note(self._pod.object, "Killing", message, name)
+        self._warn("Unhealthy", f"{kind} probe failed: {text}")
+        self._note("Killing", f"Container {self.state.name} failed {kind.lower()} probe, will be restarted")
         if self.process:
             await self.process.stop(self.stop_signal, self._pod.object["spec"].get("terminationGracePeriodSeconds", 30))
 
@@ -270,9 +307,7 @@ class Container:
         while True:
             text = await probes.attempt(spec, self.spec, self._pod.bind, self._runtime.http, self._execute)
             if text and report:
-                self._runtime.events.warn(
-                    self._pod.object, "Unhealthy", f"{report} probe failed: {text}", self.state.name
-                )
+                self._warn("Unhealthy", f"{report} probe failed: {text}")
             if probe.record(text is None):
                 yield text is None, text or ""
             await asyncio.sleep(probe.period)
@@ -290,6 +325,3 @@ class Container:
             await running.wait()
             raise
         return code, output[:10240].decode(errors="replace")
-
-
-_NO_IMAGE = "the sandbox's setting runtime.bad_images names this image"

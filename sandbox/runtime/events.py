@@ -67,7 +67,8 @@ class Recorder:
                 about = {key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion")}
                 about.update({"apiVersion": "v1", "kind": "Pod"})
                 if container:
-                    about["fieldPath"] = f"spec.containers{{{container}}}"
+                    init = any(spec["name"] == container for spec in pod["spec"].get("initContainers") or ())
+                    about["fieldPath"] = f"spec.{'initContainers' if init else 'containers'}{{{container}}}"
                 name = f"{metadata['name'][:230]}.{time.time_ns():x}"
                 event = {
                     "apiVersion": "v1",

@@ -4,7 +4,7 @@ Settings, read again whenever they change unless said otherwise:
 - runtime.images: entries before those of images.yml (read when the runtime starts)
 - runtime.probe_time_scale: factor on the delay and period of probes (default 0.1; 1 is real time). How long a startup
   or liveness probe may fail before it kills the container is not shortened
-- runtime.backoff_time_scale: factor on the waiting time of CrashLoopBackOff (default 0.2)
+- runtime.backoff_time_scale: factor on the waiting times of CrashLoopBackOff and ImagePullBackOff (default 0.2)
 - runtime.image_pull_seconds: time that each image takes (default 0)
 - runtime.bad_images: regular expressions; these images cannot be pulled
 - runtime.stopped_players: players of the image table whose processes are held down, their containers not ready
@@ -78,6 +78,7 @@ class Runtime:
             "LANG": "C.UTF-8",
             "SANDBOX_PYTHON": sys.executable,
             "SANDBOX_POSTGRES_BIN": str(programs.postgres_directory(self.instance.root)),
+            "SANDBOX_LIBPQ": str(programs.tls_library()),
         }
         return found
 

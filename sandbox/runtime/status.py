@@ -45,7 +45,8 @@ class ContainerState:
         began = self.state.get("running", {}).get("startedAt") or now()
         self.ready = self.started = False
         ended = {"exitCode": code, "reason": reason, "startedAt": began, "finishedAt": now()}
-        self.state = {"terminated": {**ended, **({"message": message} if message else {})}}
+        texts = {"containerID": self.identity, "message": message}
+        self.state = {"terminated": {**ended, **{key: text for key, text in texts.items() if text}}}
 
     @property
     def exit_code(self) -> int | None:
