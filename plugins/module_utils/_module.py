@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
@@ -59,7 +60,7 @@ def explain(result: Result, waited_for: str, causes: t.Sequence[str] = ()) -> st
     ending = "timed out" if result.phase == TIMED_OUT else "failed"
     lines = [f"Waiting for {waited_for} {ending} after {result.elapsed:.0f} s."]
     known = [line for cause in causes for line in cause.splitlines()][: MAX_LINES - 3]
-    told = [_last_state(target, verdict, bool(causes)) for target, verdict in result.worst()]
+    told = [_last_state(target, verdict, "\n".join(causes)) for target, verdict in result.worst()]
     room = MAX_LINES - len(lines) - len(known)
     while told and sum(map(len, told)) > room:
         told.pop()
@@ -72,10 +73,13 @@ def explain(result: Result, waited_for: str, causes: t.Sequence[str] = ()) -> st
     return "\n".join(lines + known)
 
 
-def _last_state(target: str, verdict: Verdict, diagnosed: bool) -> list[str]:
-    message = " ".join(verdict.message.split())
-    lines = [f"{target}: {verdict.reason}{': ' if message else ''}{message[:400]}"]
-    if verdict.remedy and (verdict.state == FAILED or not diagnosed):
+def _last_state(target: str, verdict: Verdict, causes: str) -> list[str]:
+    """Return what a target said last; what the causes say as well is not said twice."""
+    message = " ".join(verdict.message.split())[:400]
+    if message[:100] in causes:
+        message = ""
+    lines = [f"{target}: {verdict.reason}{': ' if message else ''}{message}"]
+    if verdict.remedy and verdict.remedy not in causes and (verdict.state == FAILED or not causes):
         lines.append(f"  What to do: {verdict.remedy}")
     return lines
 
@@ -86,6 +90,8 @@ def run(module: t.Any, function: t.Callable[[t.Any, Session], dict[str, t.Any]])
     A signal, or the end of the play, ends it as well (see `_interrupt`). The result gets the number of requests by
     verb. `wait_timeout`, where the module has it, bounds retries as well.
     """
+    # What is imported lives until the end: to look through it for garbage costs a tenth of a second at exit.
+    gc.freeze()
     session = None
     guard = Guard()
     plain = module._module  # the AnsibleModule: kubernetes.core's wrapper passes on only part of it
@@ -115,6 +121,7 @@ def run(module: t.Any, function: t.Callable[[t.Any, Session], dict[str, t.Any]])
             hint = " The credentials do not allow it."
         _fail(module, session, f"The API server did not do what was asked: {exc}.{hint}", status=exc.status)
     else:
+        gc.freeze()
         module.exit_json(**{"requests": dict(session.requests), **result})
 
 

@@ -212,6 +212,7 @@ class Around:
     pods: t.Sequence[Object] = ()
     replica_sets: t.Sequence[Object] = ()
     last: Object | None = None  # a single object as it was before it vanished
+    now: float | None = None  # seconds since the epoch
 
 
 NOTHING = Around()
@@ -368,4 +369,4 @@ def _judge_workload(obj: Object, around: Around) -> Verdict:
     labels = selector.get("matchLabels") or {}
     # Expressions are not worked out: without pods the workload is judged by itself.
     pods = selected(around.pods, labels) if labels and not selector.get("matchExpressions") else ()
-    return workload(obj, pods, around.replica_sets)
+    return workload(obj, pods, around.replica_sets, around.now)

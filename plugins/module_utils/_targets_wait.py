@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import time
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
@@ -15,7 +16,6 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     Object,
     Session,
 )
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import diagnose
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
     InputError,
     WaitFailed,
@@ -136,7 +136,8 @@ class _Watched:
             return NOTHING
         last = snapshot.last(source.kind, target.name, namespace) if target.name else None
         deployments = snapshot.list(k.DEPLOYMENT, namespace) if target.check == "csv" else []
-        return Around(deployments, snapshot.list(k.POD, namespace), snapshot.list(k.REPLICA_SET, namespace), last)
+        pods, replica_sets = snapshot.list(k.POD, namespace), snapshot.list(k.REPLICA_SET, namespace)
+        return Around(deployments, pods, replica_sets, last, time.time())
 
     def objects(self, snapshot: Snapshot) -> list[Object]:
         """Return the selected objects, fit for a result."""
@@ -228,6 +229,11 @@ def _served(session: Session, api_version: str) -> list[Object] | None:
 
 
 def _causes(session: Session, watched: _Watched, verdicts: t.Mapping[str, Verdict]) -> list[str]:
+    # Only here: to import it takes longer than most waits that end well.
+    from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
+        diagnose,
+    )
+
     causes = []
     for target, source in watched.source.items():
         verdict = verdicts.get(target.label)

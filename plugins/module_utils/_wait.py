@@ -265,9 +265,9 @@ def wait(
             troubles, sees = connection.judge(world, now)
             if sees:
                 judge.restart(now)
+            if follow and world.complete and sees:
+                world.watch(follow(world.snapshot))
             if world.complete and sees:
-                if follow:
-                    world.watch(follow(world.snapshot))
                 if act and not troubles:
                     act(world.snapshot)
                     now = time.monotonic()

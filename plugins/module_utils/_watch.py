@@ -143,8 +143,11 @@ class World:
 
     @property
     def complete(self) -> bool:
-        """Whether every source that matters has answered once: an unknown is not an absence."""
-        return all(source in self._heard or source.optional for source in self._readers)
+        """Whether every source has answered once (for detail also: that it cannot): an unknown is not an absence."""
+        return all(
+            source in self._heard or (source.optional and (source in self.refused or source in self.offline))
+            for source in self._readers
+        )
 
     def take(self, until: float) -> None:
         """Take all news that are there, waiting for the first one until the given (monotonic) time."""

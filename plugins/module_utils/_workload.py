@@ -9,7 +9,10 @@ Pure functions over plain dicts. Success is tested first; what a state means for
 
 from __future__ import annotations
 
+import calendar
+import dataclasses
 import re
+import time
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
@@ -26,6 +29,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
 )
 
 Object = dict[str, t.Any]
+SETTLED = 10.0  # seconds after a crash that a container without a probe must live to count as ready
 JOB_LABEL = "batch.kubernetes.io/job-name"
 REVISION = "deployment.kubernetes.io/revision"  # annotation of a ReplicaSet: the highest is the wanted one
 
@@ -203,14 +207,23 @@ def newest_set(workload: Object, replica_sets: t.Sequence[Object]) -> Object | N
 # -- workloads --------------------------------------------------------------------------------------------------------
 
 
-def workload(obj: Object | None, pods: t.Sequence[Object] = (), replica_sets: t.Sequence[Object] = ()) -> Verdict:
+def workload(
+    obj: Object | None,
+    pods: t.Sequence[Object] = (),
+    replica_sets: t.Sequence[Object] = (),
+    now: float | None = None,
+) -> Verdict:
     """Judge a Deployment, StatefulSet or DaemonSet by itself, and by its `pods` and ReplicaSets as far as given.
 
-    `pods` may hold those of all revisions, but none of other workloads.
+    `pods` may hold those of all revisions, but none of other workloads. With `now` (seconds since the epoch) a pod that
+    has just started again after a crash has to stay ready for a while.
     """
     verdict = _daemon_set(obj) if obj is not None and obj.get("kind") == "DaemonSet" else rolled_out(obj)
-    if obj is None or verdict.state == READY or verdict.reason in ("Deleting", "NotObserved"):
+    if obj is None or verdict.reason in ("Deleting", "NotObserved"):
         return verdict
+    if verdict.state == READY:
+        flapping = now is not None and any(restarted(pod, now) for pod in newest(obj, pods, replica_sets))
+        return dataclasses.replace(verdict, stable_for=SETTLED) if flapping else verdict
     name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace")
     kind = str(obj.get("kind") or "Deployment").lower()
     if verdict.reason == "ScaledToZero":
@@ -235,6 +248,23 @@ def workload(obj: Object | None, pods: t.Sequence[Object] = (), replica_sets: t.
     if verdict.reason == "RollingOut" and left > 0:
         text += f", {left} of the old revision left"
     return Verdict.pending(verdict.reason, f"{text}; {found[0].message}" if found else text)
+
+
+def restarted(pod: Object, now: float) -> bool:
+    """Tell whether a container has just started again after a crash: without a probe it counts as ready until the next.
+
+    A node's clock that is ahead makes more restarts look recent, one that is behind fewer.
+    """
+    for item in (pod.get("status") or {}).get("containerStatuses") or []:
+        crashed = (item.get("lastState") or {}).get("terminated") or {}
+        started = ((item.get("state") or {}).get("running") or {}).get("startedAt")
+        if crashed.get("exitCode") and started and now - _seconds(started) < SETTLED:
+            return True
+    return False
+
+
+def _seconds(stamp: str) -> float:
+    return calendar.timegm(time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S"))
 
 
 def _daemon_set(obj: Object) -> Verdict:

@@ -41,3 +41,12 @@ def test_many_targets_leave_room_for_the_causes(causes: int) -> None:
     assert sum(line.startswith("Cause: ") for line in lines) == causes
     assert any("more of 40 targets are not ready" in line for line in lines)
     assert max(map(len, lines)) < 450
+
+
+def test_what_the_cause_says_is_not_said_twice() -> None:
+    verdict = Verdict.failed("Broken", "image nosuch cannot be pulled", "name one that exists")
+    assert explain(result("failed", a=verdict), "it", [CAUSE]).splitlines() == [
+        "Waiting for it failed after 12 s.",
+        "a: Broken",
+        *CAUSE.splitlines(),
+    ]

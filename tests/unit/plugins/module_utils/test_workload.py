@@ -21,6 +21,19 @@ def test_success_is_tested_before_failure() -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "age", "stable_for"),
+    [(1, 2, 10.0), (137, -3, 10.0), (1, 11, 0.0), (0, 2, 0.0)],  # the node's clock may be ahead
+)
+def test_a_container_must_live_for_a_while_after_a_crash(code: int, age: int, stable_for: float) -> None:
+    started = 1_767_225_600  # 2026-01-01T00:00:00Z
+    again = {**o.RUNNING, "ready": True, "lastState": {"terminated": {"exitCode": code}}}
+    ready = o.deployment(ready=1)
+    verdict = judging.workload(ready, [o.pod(again)], now=started + age)
+    assert (verdict.state, verdict.stable_for) == ("ready", stable_for)
+    assert judging.workload(ready, [o.pod(again)]).stable_for == 0
+
+
+@pytest.mark.parametrize(
     ("obj", "reason"),
     [
         (None, "NotCreated"),
