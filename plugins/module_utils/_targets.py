@@ -107,7 +107,7 @@ class Target:
         if self.check == "condition":
             words.append(", ".join(f"{c.type}={c.status}" for c in self.conditions))
         elif self.check == "field":
-            words += [str(self.field), self.comparison, "" if self.value is None else str(self.value)]
+            words += [str(self.field), self.comparison]  # not the value: it may be a secret, and this is a result's key
         return " ".join(word for word in words if word)
 
     @property
@@ -354,13 +354,13 @@ def _judge_field(target: Target, obj: Object) -> Verdict:
     there, found = look_up(obj, path)
     if target.comparison in ("exists", "absent"):
         holds = there == (target.comparison == "exists")
-        text = f"{path} is {found!r}" if there else f"{path} is not there"
     else:
         holds = there and compare(target.comparison, found, target.value)
-        text = f"{path} is {found!r}" if there else f"{path} is not there"
+    secret = target.kind == "Secret" and not path.startswith(("metadata", "type"))
+    text = f"{path} is {'(hidden)' if secret else repr(found)}" if there else f"{path} is not there"
     if holds:
         return Verdict.ready(text)
-    wanted = "" if target.value is None else f" {target.value}"
+    wanted = "" if target.value is None or secret else f" {target.value}"
     return Verdict.pending("Field", f"{text}, wanted is {target.comparison}{wanted}")
 
 

@@ -219,6 +219,14 @@ def test_a_kind_is_found_among_what_the_server_lists() -> None:
     assert targets.find_kind(target("exists", "Other"), resources) is None
 
 
+@pytest.mark.parametrize("value", ["canary-1", "canary-2"])
+def test_values_of_secrets_are_in_no_message(value: str) -> None:
+    wanted = target("field", "Secret", field="data.password", value=value)
+    verdict = targets.judge(wanted, [{"metadata": {"name": "a"}, "data": {"password": "canary-1"}}])
+    assert verdict.state == ("ready" if value == "canary-1" else "pending")
+    assert "canary" not in verdict.message + wanted.label
+
+
 def test_results_never_show_values_of_secrets() -> None:
     last = {"kubectl.kubernetes.io/last-applied-configuration": '{"data": {"password": "hidden"}}'}
     secret = {"kind": "Secret", "metadata": {"name": "a", "annotations": last}, "data": {"password": "hidden"}}
