@@ -76,7 +76,7 @@ def explain(result: Result, waited_for: str, causes: t.Sequence[str] = ()) -> st
 def _last_state(target: str, verdict: Verdict, causes: str) -> list[str]:
     """Return what a target said last; what the causes say as well is not said twice."""
     message = " ".join(verdict.message.split())[:400]
-    if message[:100] in causes:
+    if message in causes:
         message = ""
     lines = [f"{target}: {verdict.reason}{': ' if message else ''}{message}"]
     if verdict.remedy and verdict.remedy not in causes and (verdict.state == FAILED or not causes):

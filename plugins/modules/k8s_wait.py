@@ -99,8 +99,8 @@ options:
         type: str
       comparison:
         description:
-          - How the field is compared with O(targets[].value). Order is that of numbers and of quantities such as V(500m)
-            or V(2Gi); text is equal only to the same text.
+          - How the field is compared with O(targets[].value). Order is that of numbers and of quantities, such as
+            V(500m) or V(2Gi); text is equal only to the same text.
           - V(in) takes a list, or text separated by commas; V(matches) takes a regular expression.
         type: str
         choices: [eq, ne, gt, ge, lt, le, in, matches, exists, absent]

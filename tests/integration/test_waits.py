@@ -463,7 +463,7 @@ SHORTENED = {
         rollout("image", SHORT), "ImagePullBackOff", BAD_IMAGE, "manifest unknown", "registry or mirror"
     ),
     "crash": times_out(
-        rollout("crash", SHORT), "CrashLoopBackOff", "exit code 7", "FATAL: no such role", "oc logs", "--previous"
+        rollout("crash", SHORT), "CrashLoopBackOff", "exit code 7", "FATAL: no such role", "oc logs crash-"
     ),
     "memory": times_out(
         Wait([target("Deployment", "memory", "rollout", stable_for=10)], SHORT), "", "exit code 137", "memory limit"
