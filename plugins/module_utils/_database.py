@@ -23,7 +23,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     Verdict,
     condition,
-    rolled_out,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
+    workload,
 )
 
 Object = dict[str, t.Any]
@@ -37,6 +39,23 @@ SERVICE_SUFFIX = {"data_index": "data-index-service", "job_service": "jobs-servi
 # What PostgreSQL keeps as it is without quotes. A quoted name works in SQL, but not in every tool that meets it here.
 _PLAIN_NAME = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
 _SCHEMA_NAME = re.compile(r"^[a-z_][a-z0-9_-]{0,62}$")  # the operator's own default names have dashes
+# Keywords that PostgreSQL (16 and 18) puts in quotes where they are names: quote_ident(word) <> word.
+_KEYWORDS = """
+all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case cast
+char character check coalesce collate collation column concurrently constraint create cross current_catalog
+current_date current_role current_schema current_time current_timestamp current_user dec decimal default deferrable
+desc distinct do else end except exists extract false fetch float for foreign freeze from full grant greatest group
+grouping having ilike in initially inner inout int integer intersect interval into is isnull join json json_array
+json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize json_table json_value
+lateral leading least left like limit localtime localtimestamp merge_action national natural nchar none normalize
+not notnull null nullif numeric offset on only or order out outer overlaps overlay placing position precision
+primary real references returning right row select session_user setof similar smallint some substring symmetric
+system_user table tablesample then time timestamp to trailing treat trim true union unique user using values varchar
+variadic verbose when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces
+xmlparse xmlpi xmlroot xmlserialize xmltable
+"""
+_QUOTED = frozenset(_KEYWORDS.split())
+_KEY = re.compile(r"^[A-Za-z0-9._-]{1,253}$")  # of a Secret or a ConfigMap
 _HOST = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$|^\[?[0-9A-Fa-f:]+\]?$")
 _OBJECT_NAME = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
 
@@ -173,7 +192,7 @@ def hub_database(hub: str, namespace: str) -> Database:
 
 def problems(given: t.Mapping[str, t.Any], namespace: str) -> list[str]:
     """Return everything that is wrong with a description of an external database, as the user wrote it."""
-    found = []
+    found: list[str] = []
     host, service = given.get("host"), given.get("service")
     secret = given.get("secret") or {}
     if bool(host) == bool(service):
@@ -182,18 +201,23 @@ def problems(given: t.Mapping[str, t.Any], namespace: str) -> list[str]:
         found.append(f"database.host: {host!r} is not a host name or address (port and URL do not belong here).")
     if service and not _OBJECT_NAME.match(service):
         found.append(f"database.service: {service!r} is not the name of a Service.")
+    if given.get("service_namespace") and not service:
+        found.append("database.service_namespace: says something only together with database.service.")
     port = given.get("port")
     if port is not None and not 1 <= port <= 65535:
         found.append(f"database.port: {port} is not between 1 and 65535.")
     name = given.get("name")
     if not name:
         found.append("database.name: the name of the database is missing.")
-    elif not _PLAIN_NAME.match(name):
-        found.append(f"database.name: {name!r} would need quotes in PostgreSQL; use a-z, 0-9, _ (up to 63).")
+    else:
+        found += name_problems("database.name", name)
+        if name in ("template0", "template1"):
+            found.append(f"database.name: {name} is what PostgreSQL copies new databases from; use another one.")
     schemas = {key: value for key, value in (given.get("schemas") or {}).items() if value}
     for key, value in schemas.items():
-        if not _SCHEMA_NAME.match(value):
-            found.append(f"database.schemas.{key}: {value!r} would need quotes; use a-z, 0-9, _ and - (up to 63).")
+        found += name_problems(f"database.schemas.{key}", value, dashes=True)
+        if value.startswith("pg_"):
+            found.append(f"database.schemas.{key}: names that begin with pg_ are PostgreSQL's own.")
     if len(set(schemas.values())) < len(schemas):
         found.append("database.schemas: Data Index and Job Service need different schemas.")
     if not secret.get("name"):
@@ -204,8 +228,37 @@ def problems(given: t.Mapping[str, t.Any], namespace: str) -> list[str]:
         found.append(
             f"database.secret.namespace: pods read Secrets of their own namespace only; copy it to {namespace}."
         )
+    keys = [secret.get("user_key") or "POSTGRES_USER", secret.get("password_key") or "POSTGRES_PASSWORD"]
+    for option, key in zip(("user_key", "password_key"), keys):  # noqa: B905 - of one length by construction
+        if not _KEY.match(key):
+            found.append(f"database.secret.{option}: {key!r} cannot be a key of a Secret.")
+    if keys[0] == keys[1]:
+        found.append(f"database.secret: user_key and password_key are the same ({keys[0]}).")
     found += _tls_problems(given)
     return found
+
+
+def name_problems(option: str, name: str, *, dashes: bool = False) -> list[str]:
+    """Return what is wrong with a name that PostgreSQL must take without quotes; `dashes` as in a search_path."""
+    if not (_SCHEMA_NAME if dashes else _PLAIN_NAME).match(name):
+        letters = "a-z, 0-9, _ and -" if dashes else "a-z, 0-9, _"
+        return [f"{option}: {name!r} would need quotes in PostgreSQL; use {letters} (up to 63, no digit first)."]
+    if name in _QUOTED:
+        return [f"{option}: {name!r} is a keyword and would need quotes in PostgreSQL; use another name."]
+    return []
+
+
+def deleted_by_operator(given: t.Mapping[str, t.Any], hub: str) -> list[str]:
+    """Say which names of a description the Developer Hub operator deletes, where the Hub has no database of its own."""
+    own = hub_database(hub, "")
+    names = (("database.secret.name", (given.get("secret") or {}).get("name"), own.secret, "Secret"),)
+    names += (("database.service", given.get("service"), own.service, "Service"),)
+    return [
+        f"{option}: Developer Hub 1.7 to 1.9 deletes a {kind} named {name} at every look at Backstage {hub}, because "
+        "its spec.database.enableLocalDb is false. Use another name (or say release, if it is 1.10 or newer)."
+        for option, name, taken, kind in names
+        if name == taken
+    ]
 
 
 def _tls_problems(given: t.Mapping[str, t.Any]) -> list[str]:
@@ -214,10 +267,18 @@ def _tls_problems(given: t.Mapping[str, t.Any]) -> list[str]:
     if mode and mode not in SSL_MODES:
         found.append(f"database.sslmode: {mode!r} is unknown; one of {', '.join(SSL_MODES)}.")
     if ca:
-        if bool(ca.get("config_map")) == bool(ca.get("secret")):
+        names = [ca[kind] for kind in ("config_map", "secret") if ca.get(kind)]
+        if len(names) != 1:
             found.append("database.ca: give either config_map or secret.")
+        found += [
+            f"database.ca: {name!r} cannot be an object's name." for name in names if not _OBJECT_NAME.match(name)
+        ]
+        if ca.get("key") and not _KEY.match(ca["key"]):
+            found.append(f"database.ca.key: {ca['key']!r} cannot be a key of a ConfigMap or Secret.")
         if mode and mode not in VERIFYING:
             found.append(f"database.ca: sslmode {mode} does not verify the server; use verify-full (or verify-ca).")
+    elif mode in VERIFYING:
+        found.append(f"database.ca: sslmode {mode} needs the CA certificate that signed the server's.")
     return found
 
 
@@ -293,9 +354,11 @@ def _decoded(value: str) -> str:
         return ""
 
 
-def judge_hub_server(stateful_set: Object | None, secret: Object | None, database: Database) -> dict[str, Verdict]:
-    """Judge the Hub's own PostgreSQL: its StatefulSet rolled out, its Secret with both keys."""
-    server = rolled_out(stateful_set)
+def judge_hub_server(
+    stateful_set: Object | None, secret: Object | None, database: Database, pods: t.Sequence[Object] = ()
+) -> dict[str, Verdict]:
+    """Judge the Hub's own PostgreSQL: its StatefulSet rolled out (its pods tell why not), its Secret with both keys."""
+    server = workload(stateful_set, pods)
     if stateful_set is None:
         where = f"{database.namespace}/{database.service}"
         server = Verdict.pending("NotCreated", f"StatefulSet {where} does not exist yet")
@@ -319,18 +382,32 @@ def finished(job: Object | None) -> str:
 
 def uses(platform: Object | None, database: Database) -> bool:
     """Tell whether every service of a platform keeps its data in this database."""
-    if platform is None:
-        return False
-    services = (platform.get("spec") or {}).get("services") or {}
-    blocks = [services[key] for key in ("dataIndex", "jobService") if services.get(key) is not None]
-    return bool(blocks) and all(_same(block.get("persistence") or {}, database) for block in blocks)
+    blocks = _postgresql_blocks(platform)
+    return bool(blocks) and all(_same_place(block, database) for block in blocks.values())
 
 
-def _same(persistence: Object, database: Database) -> bool:
-    postgresql = persistence.get("postgresql") or {}
-    secret, reference = postgresql.get("secretRef") or {}, postgresql.get("serviceRef") or {}
-    if secret.get("name") != database.secret or secret.get("passwordKey") != database.password_key:
-        return False
+def reaches(platform: Object | None, database: Database) -> bool:
+    """Tell whether every service of a platform reaches this database just as described: TLS, Secret, schema."""
+    blocks = _postgresql_blocks(platform)
+    return bool(blocks) and all(
+        _same_place(block, database) and _same_way(block, database, platform["metadata"]["name"], service)
+        for service, block in blocks.items()
+        if platform
+    )
+
+
+def _postgresql_blocks(platform: Object | None) -> dict[str, Object]:
+    services = ((platform or {}).get("spec") or {}).get("services") or {}
+    fields = {"data_index": "dataIndex", "job_service": "jobService"}
+    return {
+        service: (services[field].get("persistence") or {}).get("postgresql") or {}
+        for service, field in fields.items()
+        if services.get(field) is not None
+    }
+
+
+def _same_place(postgresql: Object, database: Database) -> bool:
+    reference = postgresql.get("serviceRef") or {}
     if reference:
         return (
             bool(database.service)
@@ -341,6 +418,54 @@ def _same(persistence: Object, database: Database) -> bool:
         )
     wanted = f"jdbc:postgresql://{database.address}/{quote(database.name, safe='-_.')}"
     return (postgresql.get("jdbcUrl") or "").partition("?")[0] == wanted
+
+
+def _same_way(postgresql: Object, database: Database, platform: str, service: str) -> bool:
+    wanted = database.persistence(platform, service)
+    if postgresql.get("secretRef") != wanted["secretRef"]:
+        return False
+    if "jdbcUrl" in wanted:
+        return bool(postgresql.get("jdbcUrl") == wanted["jdbcUrl"])
+    schema = (postgresql.get("serviceRef") or {}).get("databaseSchema")
+    return (schema or f"{platform}-{SERVICE_SUFFIX[service]}") == database.schema(platform, service)
+
+
+def told_missing(pods: t.Iterable[Object], database: Database) -> bool:
+    """Tell whether a pod that cannot start says that the database does not exist."""
+    text = f'database "{database.name}" does not exist'
+    for pod in pods:
+        for status in (pod.get("status") or {}).get("containerStatuses") or []:
+            ended = [(status.get(key) or {}).get("terminated") or {} for key in ("state", "lastState")]
+            if not status.get("ready") and any(text in (each.get("message") or "") for each in ended):
+                return True
+    return False
+
+
+def policies_between(own: t.Iterable[Object], there: t.Iterable[Object], database: Database) -> list[str]:
+    """Name the NetworkPolicies that may keep the services from a server that does not answer.
+
+    `own` are those of the services' namespace, `there` those of the server's, where that is in the cluster.
+    """
+    egress = [p["metadata"]["name"] for p in own if "Egress" in (p.get("spec") or {}).get("policyTypes", [])]
+    ingress = [
+        p["metadata"]["name"] for p in there if "Ingress" in (p.get("spec") or {}).get("policyTypes", ["Ingress"])
+    ]
+    found = []
+    if egress:
+        names = ", ".join(sorted(egress))
+        found.append(f"NetworkPolicies of {database.namespace} limit what may be reached: {names}.")
+    if ingress:
+        home = server_namespace(database)
+        found.append(f"Namespace {home} has NetworkPolicies ({', '.join(sorted(ingress))}):")
+        found.append(f"  one must let namespace {database.namespace} in on port {database.port}.")
+    return found
+
+
+def server_namespace(database: Database) -> str:
+    """Return the namespace of the server; empty where it is not known to be in the cluster."""
+    labels = database.host.split(".")
+    inside = len(labels) >= 3 and labels[2] == "svc"
+    return database.service_namespace or (labels[1] if inside else "")
 
 
 def old_volume(claim: Object | None, secret: Object | None) -> list[str]:

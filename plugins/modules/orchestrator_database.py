@@ -18,9 +18,9 @@ description:
   - Without O(database), it is the one that the Developer Hub operator prepares on the Hub's own PostgreSQL. The
     operator's own attempt to create it gives up when PostgreSQL needs more than about 73 seconds; this module does not.
   - PostgreSQL is asked by a short Job in the namespace, with the product's PostgreSQL image and the Secret by
-    reference. Its answer is read into the result, then the Job is removed.
-  - Where a rolled out Data Index uses the same database and says that it is healthy, that is proof enough and no Job is
-    needed, so that a second run changes nothing and writes nothing.
+    reference. Its answer is read into the result, then the Job is removed; that costs one create and one delete.
+  - Where a rolled out Data Index reaches the same database in the same way and says that it is healthy, that is proof
+    enough and no Job is needed, so that a second run changes nothing and writes nothing.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - rhdh.orchestrator.attributes
@@ -58,6 +58,15 @@ options:
     description: Database to log in to while the wanted one does not exist.
     type: str
     default: postgres
+  minimum_version:
+    description: Oldest major version of PostgreSQL that is accepted.
+    type: int
+    default: 12
+  release:
+    description:
+      - Release of Developer Hub, such as V(1.10). Before 1.10 its operator deletes Secrets and Services by name where
+        it has no PostgreSQL of its own; without this option O(database) may have no such name.
+    type: str
   retry_seconds:
     description: How long in seconds the Job tries again while the server is not reachable.
     type: int
@@ -69,7 +78,9 @@ options:
 attributes:
   check_mode:
     support: partial
-    details: Whether a database exists can only be told where the services or the operator's Job prove it.
+    details:
+      - Nothing is written, so that PostgreSQL is not asked. Whether a database exists can be told where the services,
+        the operator's Job or the lack of a server tell; otherwise RV(database.exists) is null, and counts as missing.
   diff_mode:
     support: none
   idempotent:
@@ -80,8 +91,10 @@ requirements:
   - PyYAML >= 3.11
 notes:
   - Needs to get, list and watch Secrets, StatefulSets, Deployments, Jobs, Pods and SonataFlowPlatforms in the
-    namespace, to create and delete Jobs, and to read pods/log. Asking Data Index needs get on services/proxy.
+    namespace, to get PersistentVolumeClaims, and to create and delete Jobs. Asking Data Index needs get on
+    services/proxy. With list on Events, NetworkPolicies and pods/log, failures say more.
   - An external database that no platform uses yet is asked by a Job on every run; that reports no change.
+  - Nothing in a database is ever dropped, reset or overwritten; there is no option that would.
 """
 
 EXAMPLES = r"""
@@ -126,11 +139,54 @@ database:
       description: V(data_index), V(operator_job), V(job), or empty.
       type: str
     created:
-      description: Whether this run created it.
+      description: Whether this run created it, or would in check mode.
       type: bool
+    would_create:
+      description: What is missing, or may be, in check mode.
+      type: list
+      elements: str
+    owner:
+      description: Owner of the database, when a Job asked.
+      type: str
+    encoding:
+      description: Encoding of the database, when a Job asked. Anything but UTF8 is an error.
+      type: str
+    tls:
+      description: Whether the Job's connection was encrypted.
+      type: bool
+    schemas:
+      description: Schemas, and whether each V(existed), was V(created), or is left to the services (V(later)).
+      type: dict
+    size_bytes:
+      description: Size of the database, when a Job asked.
+      type: int
+    connections:
+      description: Connections of clients to the server, when a Job asked.
+      type: int
+    max_connections:
+      description: Connections that the server allows to this user, when a Job asked.
+      type: int
     server_version:
       description: Version of PostgreSQL, when a Job asked for it.
       type: str
+job:
+  description: The Job that asked PostgreSQL, read before it was removed; empty where none was needed. Also in failures.
+  returned: always
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+    attempts:
+      description: How often it was started; a second time where somebody deleted it before it was read.
+      type: int
+    exit_code:
+      description: Exit code of its container.
+      type: int
+    log:
+      description: What it said, without secrets.
+      type: list
+      elements: str
 restarted:
   description: Pods of the services that ran without the database that was created now.
   returned: success
@@ -151,20 +207,29 @@ requests:
   type: dict
 """
 
+import contextlib
 import time
 import typing as t
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _backstage
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database_job as job
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import (
+    _releases as releases,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _sonataflow as sf
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
+    ApiError,
+    Session,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
     diagnose,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
     auth_argument_spec,
     new_module,
+    quantity,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
     InputError,
@@ -194,13 +259,31 @@ class Work:
         self.deadline = time.monotonic() + self.params["wait_timeout"]
         self.timeline: list[dict[str, t.Any]] = []
         self.image = self.params["image"] or job.DEFAULT_IMAGE
+        self.asked: dict[str, t.Any] = {}
+        wrong = self._option_problems()
         if self.given:
-            wrong = db.problems(self.given, self.namespace)
-            if wrong:
-                raise InputError(wrong)
-            self.database = db.describe(self.given, self.namespace)
-        else:
-            self.database = db.hub_database(self.params["hub_name"], self.namespace)
+            wrong += db.problems(self.given, self.namespace)
+        if wrong:
+            raise InputError(wrong)
+        self.database = (
+            db.describe(self.given, self.namespace)
+            if self.given
+            else db.hub_database(self.params["hub_name"], self.namespace)
+        )
+
+    def _option_problems(self) -> list[str]:
+        found = [
+            f"{option}: {self.params[option]} is less than {least}."
+            for option, least in (("retry_seconds", 0), ("wait_timeout", 1), ("minimum_version", 1))
+            if self.params[option] < least
+        ]
+        found += db.name_problems("maintenance_database", self.params["maintenance_database"])
+        if self.params["release"]:
+            try:
+                releases.release(self.params["release"])
+            except releases.UnknownRelease as exc:
+                found.append(f"release: {exc}")
+        return found
 
     @property
     def left(self) -> float:
@@ -208,42 +291,100 @@ class Work:
         return max(1.0, self.deadline - time.monotonic())
 
     def proven(self) -> bool:
-        """Tell whether a healthy Data Index works on this database already."""
-        platform = self.session.get(k.SONATAFLOW_PLATFORM, self.params["platform"], self.namespace)
-        if platform is None or not db.uses(platform, self.database):
+        """Tell whether a healthy Data Index works on this database already, in the way that is described now."""
+        name = self.params["platform"]
+        platform = self.session.get(k.SONATAFLOW_PLATFORM, name, self.namespace)
+        if platform is None or not db.reaches(platform, self.database):
             return False
-        name = sf.service_name(self.params["platform"], "data_index")
-        if rolled_out(self.session.get(k.DEPLOYMENT, name, self.namespace)).state != READY:
+        index = sf.service_name(name, "data_index")
+        if rolled_out(self.session.get(k.DEPLOYMENT, index, self.namespace)).state != READY:
             return False
-        return sf.health(*self.session.service_proxy("GET", self.namespace, name, 80, sf.READY_PATH))[0]
+        if not sf.health(*self.session.service_proxy("GET", self.namespace, index, 80, sf.READY_PATH))[0]:
+            return False
+        # Connections that are open prove nothing of a password that was changed since.
+        secret = self.session.get(k.SECRET, self.database.secret, self.namespace)
+        pods = self.session.list(k.POD, self.namespace, label_selector=f"{sf.SERVICE_LABEL}={index}")
+        return secret is not None and not sf.stale(pods, name, "data_index", secret)
 
     @property
     def operator_job(self) -> str:
         """Name of the Job by which the Developer Hub operator creates the database."""
         return f"create-sonataflow-database-{self.params['hub_name']}"
 
-    def operator_done(self) -> bool:
-        """Tell whether that Job has succeeded (it is removed 30 seconds later)."""
-        return not self.given and db.finished(self.session.get(k.JOB, self.operator_job, self.namespace)) == "complete"
+    def foresee(self) -> bool | None:
+        """Tell without asking PostgreSQL whether the database exists; None where nobody can tell."""
+        if not self.given:
+            own = self.session.get(k.JOB, self.operator_job, self.namespace)
+            if db.finished(own) == "complete":  # it is removed 30 seconds later
+                return True
+            claim = self.session.get(k.PVC, self._claim, self.namespace)
+            if claim is None and self.session.get(k.STATEFUL_SET, self.database.service, self.namespace) is None:
+                return False
+        pods = self.session.list(k.POD, self.namespace, label_selector=sf.SERVICE_LABEL)
+        return False if db.told_missing(pods, self.database) else None
 
-    def server_exists(self) -> bool:
-        """Tell whether the Hub's PostgreSQL was made already."""
-        return self.session.get(k.STATEFUL_SET, self.database.service, self.namespace) is not None
+    def made_by_operator(self) -> bool:
+        """Tell whether the Developer Hub operator is still to make the server, and with it the database."""
+        return not self.given and self.session.get(k.STATEFUL_SET, self.database.service, self.namespace) is None
+
+    @property
+    def _claim(self) -> str:
+        return f"data-{self.database.service}-0"
+
+    def _hub(self) -> dict[str, t.Any]:
+        """Return the spec of the Backstage, in whatever version it is served; empty where it cannot be read."""
+        for version in ("v1alpha5", "v1alpha4", "v1alpha3"):
+            try:
+                found = self.session.get(k.BACKSTAGE.at(version), self.params["hub_name"], self.namespace)
+            except ApiError as exc:
+                if exc.forbidden:
+                    break
+                raise
+            if found is not None:
+                return t.cast("dict[str, t.Any]", found.get("spec") or {})
+        return {}
+
+    def hub_problems(self) -> list[str]:
+        """Return why the Hub, as it is described, gives us no database; nothing where it does."""
+        hub, release = self.params["hub_name"], self.params["release"]
+        if self.given:
+            taken = db.deleted_by_operator(self.given, hub)
+            cleans = not release or releases.release(release)["behaviour"]["cleans_by_name"]
+            return taken if taken and cleans and not _backstage.local_database(self._hub()) else []
+        if self.session.get(k.STATEFUL_SET, self.database.service, self.namespace) is not None:
+            return []
+        spec = self._hub()
+        if not _backstage.local_database(spec):
+            return [
+                f"Backstage {hub} has no PostgreSQL of its own (spec.database.enableLocalDb is false): describe the "
+                "one to use in database, and let sonataflow_platform (managed_by: self) make the platform for it."
+            ]
+        own = (spec.get("database") or {}).get("authSecretName")
+        if own and self.session.get(k.SECRET, self.database.secret, self.namespace) is None:
+            return [
+                f"Backstage {hub} names its own Secret {own} (spec.database.authSecretName), so that the operator does "
+                f"not make {self.database.secret}, which the operator's platform needs. Take authSecretName out, or "
+                f"describe the database (service: {self.database.service}) and use sonataflow_platform with "
+                "managed_by: self."
+            ]
+        return []
 
     def wait_for_hub(self) -> str:
         """Wait for the Hub's PostgreSQL; return who proves the database already: "operator_job" or ""."""
         name = self.operator_job
+        label = f"{_backstage.APP_LABEL}={self.database.service}"
         sources = [
             Source(k.STATEFUL_SET, self.namespace, self.database.service),
             Source(k.SECRET, self.namespace, self.database.secret),
             Source(k.JOB, self.namespace, name),
+            Source(k.POD, self.namespace, label_selector=label, optional=True),
         ]
         ready_since: list[float] = []
 
         def judge(snapshot: Snapshot) -> dict[str, Verdict]:
             server = snapshot.get(k.STATEFUL_SET, self.database.service, self.namespace)
             secret = snapshot.get(k.SECRET, self.database.secret, self.namespace)
-            verdicts = db.judge_hub_server(server, secret, self.database)
+            verdicts = db.judge_hub_server(server, secret, self.database, snapshot.list(k.POD))
             own = snapshot.get(k.JOB, name, self.namespace)
             if any(verdict.state != READY for verdict in verdicts.values()):
                 ready_since.clear()
@@ -263,8 +404,10 @@ class Work:
         return "operator_job" if done else ""
 
     def read_inputs(self) -> None:
-        """Refuse a Secret or a CA that cannot work, all problems at once."""
-        wrong = db.secret_problems(self.session.get(k.SECRET, self.database.secret, self.namespace), self.database)
+        """Refuse a Secret or a CA that cannot work, and a Hub that stands in the way; all problems at once."""
+        wrong = self.hub_problems()
+        if self.given:
+            wrong += db.secret_problems(self.session.get(k.SECRET, self.database.secret, self.namespace), self.database)
         ca = self.database.ca
         if ca:
             kind = k.CONFIG_MAP if ca.kind == "config_map" else k.SECRET
@@ -272,24 +415,44 @@ class Work:
         if wrong:
             raise InputError(wrong)
 
-    def ask(self) -> dict[str, str]:
-        """Ask PostgreSQL by a Job and return its answers."""
-        schemas = [self.database.schemas[key] for key in sorted(self.database.schemas)]
+    def ask(self) -> dict[str, t.Any]:
+        """Ask PostgreSQL by a Job and return what it found."""
+        wanted = [self.database.schemas[key] for key in sorted(self.database.schemas)]
+        options = {
+            **self.params,
+            "expected": [self.database.schema(self.params["platform"], service) for service in sf.SERVICES],
+            "active_seconds": int(self.left) + 60,  # our own deadline comes first
+        }
 
         def make(name: str) -> dict[str, t.Any]:
             create = self.params["create"]
-            return job.body(self.database, name, self.image, create=create, schemas=schemas, options=self.params)
+            return job.body(self.database, name, self.image, create=create, schemas=wanted, options=options)
 
         check = job.Check(self.session, self.database, make)
         self.timeline += check.wait(self.left, self.explain).timeline
-        return check.answers
+        self.asked = check.facts()
+        return job.facts_of(check.answers)
+
+    def warnings(self, facts: dict[str, t.Any]) -> list[str]:
+        """Return what will hurt later; the Hub's volume is looked at as well."""
+        claim = None if self.given else self.session.get(k.PVC, self._claim, self.namespace)
+        size = (((claim or {}).get("status") or {}).get("capacity") or {}).get("storage")
+        return job.warnings_of(facts, int(quantity(size) or 0) if size else 0)
 
     def explain(self, ended: Result) -> list[str]:
-        """Say what a refused login means where the Hub's volume is older than its Secret."""
-        if self.given or ended.verdicts["connection"].reason != "LoginRefused":
-            return []
-        claim = self.session.get(k.PVC, f"data-{self.database.service}-0", self.namespace)
-        return db.old_volume(claim, self.session.get(k.SECRET, self.database.secret, self.namespace))
+        """Say what the cluster knows of a refused login, or of a server that does not answer."""
+        reason = ended.verdicts["connection"].reason if "connection" in ended.verdicts else ""
+        if reason == "LoginRefused" and not self.given:
+            claim = self.session.get(k.PVC, self._claim, self.namespace)
+            return db.old_volume(claim, self.session.get(k.SECRET, self.database.secret, self.namespace))
+        if reason == "ServerUnreachable":
+            there = db.server_namespace(self.database)
+            with contextlib.suppress(ApiError):  # less detail
+                own = self.session.list(k.NETWORK_POLICY, self.namespace)
+                return db.policies_between(
+                    own, self.session.list(k.NETWORK_POLICY, there) if there else [], self.database
+                )
+        return []
 
     def restart_services(self) -> list[str]:
         """Delete pods that ran without the database which is new now: they make their tables at start."""
@@ -308,30 +471,40 @@ class Work:
         return deleted
 
 
+def predict(work: Work) -> dict[str, t.Any]:
+    """Say in check mode whether the database exists and what would be created. What is not known counts as missing."""
+    work.read_inputs()
+    exists = work.foresee()
+    database, create = work.database, work.params["create"] and exists is not True
+    wanted = [f"schema {database.schemas[key]}" for key in sorted(database.schemas)]
+    return {
+        "exists": exists,
+        "proven_by": "operator_job" if exists else "",
+        # Where Developer Hub is still to come, its operator makes the database along with the server.
+        "created": create and not work.made_by_operator(),
+        "would_create": [f"database {database.name}", *wanted] if create else [],
+    }
+
+
 def provide(module: t.Any, session: Session) -> dict[str, t.Any]:
     """Find or make a proof that the database works."""
     started, work, probe = time.monotonic(), Work(module, session), module.params["probe"]
-    facts: dict[str, t.Any] = {"exists": None, "proven_by": "", "created": False}
+    facts: dict[str, t.Any] = {"exists": None, "proven_by": "", "created": False, "would_create": []}
     restarted: list[str] = []
     if probe != "always" and work.proven():
         facts.update(exists=True, proven_by="data_index")
     elif module.check_mode:
-        if work.operator_done():
-            facts.update(exists=True, proven_by="operator_job")
-        elif work.given or work.server_exists():
-            # Where Developer Hub is still to come, its operator makes the database along with the server.
-            facts["created"] = module.params["create"]
+        facts.update(predict(work))
     else:
-        if work.given:
-            work.read_inputs()
-        else:
+        work.read_inputs()
+        if not work.given:
             proof = work.wait_for_hub()
             if proof and probe == "auto":
                 facts.update(exists=True, proven_by=proof)
         if not facts["proven_by"] and probe != "never":
-            answers = work.ask()
-            facts.update(job.facts_of(answers), exists=True, proven_by="job")
-            for text in job.warnings_of(answers):
+            found = work.ask()
+            facts.update(found, exists=True, proven_by="job")
+            for text in work.warnings(found):
                 module.warn(text)
             if facts["created"]:
                 restarted = work.restart_services()
@@ -340,6 +513,7 @@ def provide(module: t.Any, session: Session) -> dict[str, t.Any]:
     return {
         "changed": facts["created"] or "created" in facts.get("schemas", {}).values(),
         "database": {**shown, **facts},
+        "job": work.asked,
         "restarted": restarted,
         "timeline": work.timeline,
         "elapsed": round(time.monotonic() - started, 2),
@@ -358,6 +532,8 @@ def main() -> None:
             image={"type": "str"},
             resources={"type": "dict"},
             maintenance_database={"type": "str", "default": "postgres"},
+            minimum_version={"type": "int", "default": job.MINIMUM_VERSION},
+            release={"type": "str"},
             retry_seconds={"type": "int", "default": 60},
             wait_timeout={"type": "int", "default": 600},
         ),

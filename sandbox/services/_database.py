@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import typing as t
 import urllib.parse
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ class Target:
     schema: str
     user: str
     password: str
+    sslmode: str = "prefer"  # the driver's default
+    root_certificate: str = ""  # path in the container
 
     def __repr__(self) -> str:
         return f"Target({self.user}@{self.host}:{self.port}/{self.database}, schema {self.schema!r})"
@@ -41,7 +44,11 @@ def parse_url(url: str, user: str, password: str) -> Target:
     options = urllib.parse.parse_qs(parts.query)
     schema = (options.get("currentSchema") or options.get("search_path") or ["public"])[0].split(",")[0]
     database = urllib.parse.unquote(parts.path.strip("/")) or user
-    return Target(parts.hostname, parts.port or 5432, database, schema, user, password)
+    mode = options.get("sslmode", ["prefer"])[0]
+    # Job Service takes the path from a variable: in its URL the reactive driver would hand it to the server.
+    variable = os.environ.get("QUARKUS_DATASOURCE_JDBC_ADDITIONAL_JDBC_PROPERTIES_SSLROOTCERT", "")
+    certificate = options.get("sslrootcert", [variable])[0]
+    return Target(parts.hostname, parts.port or 5432, database, schema, user, password, mode, certificate)
 
 
 def explain(target: Target, error: Exception) -> str:
@@ -64,14 +71,19 @@ FAILURES = (OSError, psycopg.Error)
 
 def _parameters(target: Target) -> dict[str, t.Any]:
     address, port = net.resolve(target.host, target.port)
+    tls = {}
+    if target.root_certificate:
+        tls["sslrootcert"] = os.environ.get("SANDBOX_ROOT", "") + target.root_certificate
     return {
-        "host": address,
+        "host": target.host,  # a certificate is for the name
+        "hostaddr": socket.gethostbyname(address),
         "port": port,
+        **tls,
         "dbname": target.database,
         "user": target.user,
         "password": target.password,
         "connect_timeout": 5,
-        "sslmode": "disable",
+        "sslmode": target.sslmode,
         "application_name": os.environ.get("POD_NAME", "sandbox"),
         "options": f"-c search_path={urllib.parse.quote(target.schema)}",
     }

@@ -1,6 +1,7 @@
 """Stand-in for the Data Index: health pages, GraphQL over its tables in PostgreSQL, and the sinks that fill them.
 
-Settings: services.data-index.{fail,start_seconds,unhealthy}.
+Settings: services.data-index.{fail,start_seconds,unhealthy,graphql_error}; the last is a text that every query is
+answered with.
 """
 
 from __future__ import annotations
@@ -223,6 +224,9 @@ def application(pool: _database.Pool) -> web.Application:
             text = body["query"]
         except (ValueError, KeyError, TypeError):
             return web.json_response({"errors": [{"message": "the body has no query"}]}, status=400)
+        trouble = _common.switch("data-index", "graphql_error")
+        if trouble:
+            return web.json_response({"errors": [{"message": trouble}], "data": {"ProcessDefinitions": None}})
         result = await graphql.graphql(
             schema, text, variable_values=body.get("variables"), operation_name=body.get("operationName")
         )

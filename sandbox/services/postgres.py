@@ -11,12 +11,13 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import typing as t
 from pathlib import Path
 
 from sandbox.runtime.process import die_with_parent
-from sandbox.services import _common
+from sandbox.services import _common, programs
 
 # Small and without durability: the sandbox's data may be lost with the machine.
 TUNING = {
@@ -31,6 +32,21 @@ TUNING = {
     "jit": "off",
     "log_line_prefix": "%m [%p] ",
 }
+
+
+CONFIGURATION = "opt/app-root/src/postgresql-cfg"
+BEHIND = 1  # what is added to the port for the server behind the one that does TLS
+
+
+def configuration(directory: Path) -> dict[str, str]:
+    """Return the settings of all `*.conf` files in a directory."""
+    found = {}
+    for file in sorted(directory.glob("*.conf")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition("#")[0].partition("=")
+            if key.strip():
+                found[key.strip()] = value.strip().strip("'")
+    return found
 
 
 def server_user() -> pwd.struct_passwd | None:
@@ -69,11 +85,13 @@ def extra_statements(environment: t.Mapping[str, str], superuser: str) -> list[s
 class Server:
     """The server's programs, data directory and user."""
 
-    def __init__(self, programs: Path, data: Path) -> None:
-        self._programs = programs
+    def __init__(self, directory: Path, data: Path, given: t.Mapping[str, str]) -> None:
+        """`given` are settings beside our own."""
+        self._programs = directory
         self._data = data
+        self._given = dict(given)
         self._user = server_user()
-        self._environment = {"PATH": f"{programs}:/usr/bin:/bin", "LANG": "C.UTF-8", "PGDATA": str(data)}
+        self._environment = {"PATH": f"{directory}:/usr/bin:/bin", "LANG": "C.UTF-8", "PGDATA": str(data)}
 
     def _run(self, command: list[str], text: str = "", keep: int | None = None) -> None:
         drop: dict[str, t.Any] = {}
@@ -125,8 +143,10 @@ class Server:
                 ],
                 keep=secret.fileno(),
             )
-        with open(new / "pg_hba.conf", "a", encoding="utf-8") as rules:
-            rules.write("host all all all scram-sha-256\n")
+        with open(new / "pg_hba.conf", "w" if environment.get("SANDBOX_TLS_ONLY") else "a", encoding="utf-8") as rules:
+            # What is not encrypted comes from 127.0.0.1, see postgres_tls.py.
+            allowed = f"{_common.bind_address()}/32" if environment.get("SANDBOX_TLS_ONLY") else "all"
+            rules.write(f"host all all {allowed} scram-sha-256\n")
         statements = extra_statements(environment, user)
         if statements:
             single = [str(self._programs / "postgres"), "--single", "-F", "-j", "-D", str(new), "postgres"]
@@ -134,13 +154,21 @@ class Server:
         new.rename(self._data)
 
     def become(self, address: str, port: int) -> t.NoReturn:
-        """Turn this process into the server."""
+        """Turn this process into the server, with another one in front of it where TLS is wanted."""
+        certificate, key = (self._given.pop(f"ssl_{name}_file", "") for name in ("cert", "key"))
+        if self._given.pop("ssl", "off") == "on":
+            root = Path(os.environ["SANDBOX_ROOT"])
+            files = [str(root / name.lstrip("/")) for name in (certificate, key)]
+            command = [sys.executable, "-m", "sandbox.services.postgres_tls", address, str(port), str(port + BEHIND)]
+            subprocess.Popen([*command, *files])
+            port += BEHIND
         if self._user:
             os.setgroups([])
             os.setgid(self._user.pw_gid)
             os.setuid(self._user.pw_uid)
         die_with_parent(signal.SIGQUIT)  # changing the user has cleared the runtime's own request
-        options = [f"{key}={value}" for key, value in {**TUNING, "listen_addresses": address, "port": port}.items()]
+        settings = {**TUNING, **self._given, "listen_addresses": address, "port": port}
+        options = [f"{key}={value}" for key, value in settings.items()]
         options.append("unix_socket_directories=")
         command = ["postgres", "-D", str(self._data), *(item for option in options for item in ("-c", option))]
         marks = {key: value for key, value in os.environ.items() if key.startswith("SANDBOX_")}
@@ -154,7 +182,12 @@ def main() -> None:
     place = os.environ.get("PGDATA") or f"{os.environ.get('POSTGRESQL_VOLUME_DIR', '/var/lib/pgsql/data')}/userdata"
     data = root / place.lstrip("/")
     data.parent.mkdir(parents=True, exist_ok=True)
-    server = Server(Path(os.environ["SANDBOX_POSTGRES_BIN"]), data.parent.resolve() / data.name)
+    given = configuration(root / CONFIGURATION)
+    if limit := os.environ.get("POSTGRESQL_MAX_CONNECTIONS"):
+        given["max_connections"] = limit
+    major = int(sys.argv[1]) if len(sys.argv) > 1 else 16
+    directory = programs.of_version(Path(os.environ["SANDBOX_POSTGRES_BIN"]), major)
+    server = Server(directory, data.parent.resolve() / data.name, given)
     server.create(os.environ)
     server.become(_common.bind_address(), int(os.environ.get("POSTGRESQL_PORT_NUMBER", "5432")))
 

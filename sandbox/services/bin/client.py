@@ -31,18 +31,29 @@ def main() -> None:
             port = argument[2:]
         else:
             kept.append(argument)
+    environment = {key: value for key, value in os.environ.items() if key not in ("PGHOST", "PGPORT", "PGHOSTADDR")}
     if host in ("127.0.0.1", "localhost", "0.0.0.0"):
-        address, number = os.environ.get("SANDBOX_BIND", "127.0.0.1"), int(port)
+        environment["PGHOST"], number = os.environ.get("SANDBOX_BIND", "127.0.0.1"), int(port)
     else:
         try:
             address, number = net.resolve(host, int(port))
         except (net.NameNotResolved, ValueError) as error:
-            print(f'{program}: error: could not translate host name "{host}" to address: {error}', file=sys.stderr)
+            print(f"{program}: error: {_words(host, port, error)}", file=sys.stderr)
             sys.exit(2)
-    environment = {key: value for key, value in os.environ.items() if key not in ("PGHOST", "PGPORT", "PGHOSTADDR")}
+        # A server's certificate is for the name, so libpq is given both.
+        environment |= {"PGHOST": host, "PGHOSTADDR": address}
+    environment["PGPORT"] = str(number)
     environment.setdefault("PGSSLMODE", "prefer")
+    environment["LD_PRELOAD"] = os.environ["SANDBOX_LIBPQ"]
     path = os.path.join(os.environ["SANDBOX_POSTGRES_BIN"], program)
-    os.execve(path, [program, "-h", address, "-p", str(number), *kept], environment)
+    os.execve(path, [program, *kept], environment)
+
+
+def _words(host: str, port: str, error: Exception) -> str:
+    """Return libpq's words for a name that leads nowhere."""
+    if "refused" in str(error):
+        return f'connection to server at "{host}", port {port} failed: Connection refused'
+    return f'could not translate host name "{host}" to address: Name or service not known'
 
 
 if __name__ == "__main__":

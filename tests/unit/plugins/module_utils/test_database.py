@@ -1,10 +1,26 @@
 from __future__ import annotations
 
 import base64
+import re
+from collections import Counter
+from types import SimpleNamespace
+from urllib.parse import unquote_plus
 
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database_job as job
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import ApiError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    CERTIFICATE,
+    UNAUTHORIZED,
+    UNREACHABLE,
+)
+from ansible_collections.rhdh.orchestrator.plugins.modules import orchestrator_database as module
+from hypothesis import given as with_values
+from hypothesis import strategies as st
+
+from .fake_cluster import FakeCluster
 
 CANARY = "c4n4ry-passw0rd"
 
@@ -43,6 +59,16 @@ def test_a_good_description_has_no_problems():
         ({"ca": {"key": "ca.crt"}}, "config_map or secret"),
         ({"ca": {"config_map": "c", "secret": "s"}}, "config_map or secret"),
         ({"ca": {"config_map": "c"}, "sslmode": "require"}, "does not verify"),
+        ({"ca": {"config_map": "C_"}}, "'C_' cannot be an object's name"),
+        ({"ca": {"config_map": "c", "key": "a/b"}}, "database.ca.key"),
+        ({"sslmode": "verify-full"}, "needs the CA"),
+        ({"name": "order"}, "keyword"),
+        ({"name": "template1"}, "copies new databases from"),
+        ({"schemas": {"job_service": "pg_jobs"}}, "PostgreSQL's own"),
+        ({"schemas": {"job_service": "values"}}, "keyword"),
+        ({"service_namespace": "elsewhere"}, "only together with database.service"),
+        ({"secret": {"name": "db", "user_key": "a b"}}, "database.secret.user_key"),
+        ({"secret": {"name": "db", "user_key": "k", "password_key": "k"}}, "are the same"),
     ],
 )
 def test_each_problem_of_a_description_is_named(changes, part):
@@ -61,6 +87,54 @@ def test_an_external_host_becomes_a_jdbc_url():
     assert block["jdbcUrl"] == "jdbc:postgresql://pg.example.com:5432/orch?currentSchema=p-data-index-service"
     assert block["secretRef"] == {"name": "db", "userKey": "POSTGRES_USER", "passwordKey": "POSTGRES_PASSWORD"}
     assert len(block) == 2  # the API accepts exactly two
+
+
+def parse_jdbc(url):
+    """Read a JDBC URL as the driver for Java does: split first, then decode each part."""
+    found = re.fullmatch(r"jdbc:postgresql://(\[[^\]]+\]|[^:/?]+):(\d+)/([^?]*)\?(.*)", url)
+    host, port, name, query = found.groups()
+    pairs = [part.partition("=") for part in query.split("&")]
+    values = {unquote_plus(key): unquote_plus(value) for key, _equals, value in pairs}
+    assert len(values) == len(pairs), "a parameter came twice"
+    return host.strip("[]"), int(port), unquote_plus(name), values
+
+
+ANY = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=63)
+HOSTS = st.one_of(st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?", fullmatch=True), st.ip_addresses().map(str))
+
+
+@with_values(
+    HOSTS,
+    st.integers(1, 65535),
+    ANY,
+    ANY,
+    st.sampled_from(["", *db.SSL_MODES]),
+    st.booleans(),
+    st.sampled_from(sorted(db.SERVICE_SUFFIX)),
+)
+def test_a_jdbc_url_is_read_back_as_it_was_meant(host, port, name, schema, mode, verified, service):
+    ca = db.Certificate("secret", "ca", "the ca.crt") if verified else None
+    database = db.Database("ns", host, port, name, "s", "u", "p", schemas={service: schema}, sslmode=mode, ca=ca)
+    url = database.jdbc_url("platform", service)
+    wanted = {"currentSchema": schema}
+    if mode:
+        wanted["sslmode"] = mode
+    if verified and service == "data_index":
+        wanted["sslrootcert"] = "/etc/orchestrator/database-ca/the ca.crt"
+    assert parse_jdbc(url) == (host, port, name, wanted)
+    # A URL is also a line of properties and the value of a variable, where these mean something.
+    assert not set(url) & set(" $(){}\\\n\r\t\"'#")
+    assert url.isascii()
+
+
+@with_values(
+    st.from_regex(r"[a-z_][a-z0-9_]{0,62}", fullmatch=True), st.from_regex(r"[a-z_][a-z0-9_-]{0,62}", fullmatch=True)
+)
+def test_a_name_that_is_accepted_needs_no_encoding(name, schema):
+    if db.problems(given(name=name, schemas={"data_index": schema}), "ns"):
+        return
+    url = db.describe(given(name=name, schemas={"data_index": schema}), "ns").jdbc_url("p", "data_index")
+    assert url == f"jdbc:postgresql://pg.example.com:5432/{name}?currentSchema={schema}"
 
 
 def test_a_service_becomes_a_reference():
@@ -130,7 +204,7 @@ def hub_platform(**reference):
         "serviceRef": {"name": "backstage-psql-dh", "namespace": "ns", "databaseName": db.HUB_DATABASE, **reference},
     }
     block = {"enabled": True, "persistence": {"postgresql": postgresql}}
-    return {"spec": {"services": {"dataIndex": block, "jobService": block}}}
+    return {"metadata": {"name": "p"}, "spec": {"services": {"dataIndex": block, "jobService": block}}}
 
 
 def test_the_platform_of_the_hub_uses_the_hub_database():
@@ -153,10 +227,77 @@ def test_our_own_rendering_is_recognised_again():
         assert db.uses({"spec": {"services": services}}, database)
 
 
+def ours(database):
+    blocks = {
+        field: {"persistence": {"postgresql": database.persistence("p", service)}}
+        for field, service in (("dataIndex", "data_index"), ("jobService", "job_service"))
+    }
+    return {"kind": "SonataFlowPlatform", "metadata": {"name": "p", "namespace": "ns"}, "spec": {"services": blocks}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sslmode": "require"},
+        {"ca": {"config_map": "c"}},
+        {"schemas": {"job_service": "other"}},
+        {"secret": {"name": "db2"}},
+        {"secret": {"name": "db", "user_key": "USER"}},
+    ],
+)
+@pytest.mark.parametrize("place", [{}, {"host": None, "service": "pg"}])
+def test_a_proof_counts_only_for_the_same_way_to_the_database(changes, place):
+    platform = ours(db.describe(given(**place), "ns"))
+    assert db.reaches(platform, db.describe(given(**place), "ns"))
+    assert db.uses(platform, db.describe(given(**{**place, "secret": {"name": "db2"}}), "ns"))
+    assert not db.reaches(platform, db.describe(given(**{**place, **changes}), "ns"))
+    assert not db.reaches(None, db.describe(given(**place), "ns"))
+
+
+def test_the_platform_of_the_hub_reaches_its_database():
+    database = db.hub_database("dh", "ns")
+    assert db.reaches(hub_platform(), database)
+    assert db.reaches(hub_platform(databaseSchema="p-data-index-service"), database) is False  # not the Job Service's
+    assert not db.reaches(hub_platform(databaseName="other"), database)
+
+
+def crashed(message, **status):
+    return {
+        "status": {"containerStatuses": [{"ready": False, "lastState": {"terminated": {"message": message}}, **status}]}
+    }
+
+
+def test_a_crashing_service_tells_that_the_database_is_missing():
+    database = db.describe(given(), "ns")
+    text = 'FATAL: database "orch" does not exist'
+    assert db.told_missing([crashed(text)], database)
+    assert not db.told_missing([crashed(text, ready=True)], database)
+    assert not db.told_missing([crashed('FATAL: database "orch2" does not exist'), {}], database)
+
+
+def policy(name, kind):
+    return {"metadata": {"name": name}, "spec": {"policyTypes": [kind]}}
+
+
+def test_network_policies_on_the_way_are_named():
+    database = db.describe(given(host="pg.data.svc.cluster.local"), "ns")
+    assert db.server_namespace(database) == "data"
+    told = db.policies_between(
+        [policy("out", "Egress"), policy("in", "Ingress")], [policy("closed", "Ingress")], database
+    )
+    assert told == [
+        "NetworkPolicies of ns limit what may be reached: out.",
+        "Namespace data has NetworkPolicies (closed):",
+        "  one must let namespace ns in on port 5432.",
+    ]
+    assert db.server_namespace(db.describe(given(), "ns")) == ""
+    assert db.server_namespace(db.describe(given(host=None, service="pg", service_namespace="x"), "ns")) == "x"
+
+
 def test_the_hub_server_is_judged_with_its_secret():
     database = db.hub_database("dh", "ns")
     status = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1}
-    server = {"metadata": {"generation": 1}, "spec": {"replicas": 1}, "status": status}
+    server = {"metadata": {"generation": 1, "name": "pg"}, "spec": {"replicas": 1}, "status": status}
     assert {v.state for v in db.judge_hub_server(server, secret(), database).values()} == {"ready"}
     assert db.judge_hub_server(None, None, database)["server"].reason == "NotCreated"
     assert db.judge_hub_server(server, secret(POSTGRES_PASSWORD=""), database)["secret"].state == "failed"
@@ -175,7 +316,8 @@ def test_an_old_volume_with_a_new_secret_is_explained():
 
 def body(**changes):
     database = db.describe(given(**changes), "ns")
-    return job.body(database, "check-1", "image", create=True, schemas=["di"], options={})
+    options = {"retry_seconds": 30, "minimum_version": 12, "active_seconds": 660, "expected": ["di", "jobs"]}
+    return job.body(database, "check-1", "image", create=True, schemas=["di"], options=options)
 
 
 def test_the_job_is_restricted_and_takes_the_secret_by_reference():
@@ -193,6 +335,8 @@ def test_the_job_is_restricted_and_takes_the_secret_by_reference():
     }
     assert env["CA_CERTIFICATE"]["valueFrom"] == {"secretKeyRef": {"name": "ca", "key": "ca.crt"}}
     assert env["PGSSLMODE"]["value"] == "verify-full"
+    assert (env["SCHEMAS"]["value"], env["WANTED"]["value"]) == ("di jobs", "di")
+    assert made["spec"]["activeDeadlineSeconds"] == 660
     assert container["command"] == ["/bin/sh", "-c", job.SCRIPT]
 
 
@@ -205,7 +349,8 @@ encoding=UTF8
 owner=u
 may_create_schemas=true
 size_bytes=7601175
-tls=true
+tls=yes
+all_bytes=900
 max_connections=100
 connections=8
 connection_limit=-1
@@ -221,12 +366,22 @@ def test_the_log_becomes_facts():
     assert facts["tls"] is True
     assert facts["schemas"] == {"di": "created"}
     assert facts["size_bytes"] == 7601175
-    assert job.warnings_of(job.read(LOG)) == []
+    assert job.warnings_of(facts, 2000) == []
 
 
-def test_what_will_hurt_later_is_warned_of():
-    answers = {"encoding": "SQL_ASCII", "may_create_schemas": "false", "version_num": "110001"}
-    assert len(job.warnings_of({**answers, "connections": "95", "max_connections": "100"})) == 4
+@pytest.mark.parametrize(
+    ("facts", "volume", "part"),
+    [
+        ({"connections": 95, "max_connections": 100}, 0, "Only 5 of 100"),
+        ({"connections": 120, "max_connections": 100}, 0, "Only 0 of 100"),
+        ({"connection_limit": 10}, 0, "limited to 10"),
+        ({"all_bytes": 900 << 20}, 1 << 30, "take 900 MiB of the volume's 1024 MiB"),
+    ],
+)
+def test_what_will_hurt_later_is_warned_of(facts, volume, part):
+    found = job.warnings_of(facts, volume)
+    assert len(found) == 1
+    assert part in found[0]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +389,7 @@ def test_what_will_hurt_later_is_warned_of():
     [
         ('could not translate host name "x" to address: Name or service not known', "NameNotResolved"),
         ('connection to server at "x", port 5432 failed: Connection refused', "Refused"),
-        ("connection to server failed: timeout expired", "Unreachable"),
+        ("connection to server failed: timeout expired", "ServerUnreachable"),
         ("FATAL: the database system is starting up", "StartingUp"),
         ('FATAL: password authentication failed for user "u"', "LoginRefused"),
         ('FATAL: role "u" does not exist', "LoginRefused"),
@@ -248,6 +403,16 @@ def test_what_will_hurt_later_is_warned_of():
         ("FATAL: remaining connection slots are reserved", "ConnectionsFull"),
         ('permission denied for database "orch"', "NoConnectRight"),
         ("ERROR: permission denied to create database", "NoCreateDatabase"),
+        ('role "u" is not permitted to log in', "LoginRefused"),
+        ("FATAL: the database system is in recovery mode", "StartingUp"),
+        ("cannot execute CREATE DATABASE in a read-only transaction", "ReadOnly"),
+        ('could not extend file "base/5": No space left on device', "DiskFull"),
+        ("FATAL: pg_hba.conf rejects connection for host", "HostRefused"),
+        ('database "orch" is not currently accepting connections', "DatabaseClosed"),
+        ("Network is unreachable", "ServerUnreachable"),
+        ("server closed the connection unexpectedly", "ConnectionLost"),
+        ("terminating connection due to administrator command", "ConnectionLost"),
+        ('database "postgres" does not exist', "DatabaseMissing"),
         ("something new", "DatabaseError"),
     ],
 )
@@ -255,13 +420,20 @@ def test_what_postgresql_says_is_classified(detail, reason):
     assert job.classify("connection", detail)[0] == reason
 
 
+def test_no_reason_is_taken_for_one_of_the_api_server():
+    reasons = {reason for _part, reason, _remedy in job._CAUSES} | {
+        reason for reason, _remedy in job._FAILURES.values()
+    }
+    assert not reasons & {UNREACHABLE, UNAUTHORIZED, CERTIFICATE}  # a wait that ends by these is not explained further
+
+
 def test_a_missing_database_is_told_apart():
     assert job.classify("missing", "database x does not exist")[0] == "DatabaseMissing"
     assert job.classify("createdb", "database x does not exist")[0] == "NoCreateDatabase"
 
 
-def finished_job(kind):
-    return {"metadata": {}, "status": {"conditions": [{"type": kind, "status": "True"}]}}
+def finished_job(kind, reason=""):
+    return {"metadata": {"name": "j"}, "status": {"conditions": [{"type": kind, "status": "True", "reason": reason}]}}
 
 
 def test_the_job_is_judged_by_its_answer_first():
@@ -281,3 +453,177 @@ def test_a_pod_that_cannot_start_fails_after_a_while():
     verdict = job.judge({"metadata": {"name": "j"}}, [pod], {})
     assert (verdict.state, verdict.grace > 0) == ("failed", True)
     assert job.judge({"metadata": {"name": "j"}}, [], {}).state == "pending"
+
+
+def test_a_job_that_ran_out_of_time_says_so():
+    assert job.judge(finished_job("Failed", "DeadlineExceeded"), [], {}).reason == "DeadlineExceeded"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "remedy"),
+    [
+        ("pods is forbidden: exceeded quota: small", "ExceededQuota", "option resources"),
+        ("pods is forbidden: violates PodSecurity", "PodForbidden", "security context constraint"),
+        ("unable to validate against any security context constraint: is forbidden", "PodForbidden", "ServiceAccount"),
+        ("serviceaccount ns/default not found", "PodForbidden", "ServiceAccount"),
+        ('admission webhook "v" denied the request: no', "Denied", "admission webhook"),
+    ],
+)
+def test_a_refused_pod_is_told_by_the_events_of_its_job(message, reason, remedy):
+    verdict = job.judge({"metadata": {"name": "j"}}, [], {}, message)
+    assert (verdict.state, verdict.reason) == ("failed", reason)
+    assert remedy in verdict.remedy
+    assert message in verdict.message
+    assert verdict.grace > 0
+
+
+def test_while_it_tries_again_it_says_why():
+    pod = {"metadata": {"name": "p"}, "status": {"containerStatuses": [{"state": {"running": {}}}]}}
+    verdict = job.judge({"metadata": {"name": "j"}}, [pod], {"waiting": "failed: Connection refused"})
+    assert (verdict.state, verdict.reason) == ("pending", "Refused")
+
+
+class Writer(FakeCluster):
+    """A cluster that takes Jobs, or refuses them, and keeps a log."""
+
+    def __init__(self, *objects, status=0, message="", **how):
+        super().__init__(*objects, **how)
+        self.made, self.status, self.message = [], status, message
+        self.requests, self.check_mode = Counter(), False
+
+    def create(self, kind, body):
+        if self.status:
+            raise ApiError("POST", kind.path(), self.status, {"reason": "Forbidden", "message": self.message})
+        self.made.append(body)
+        return body
+
+    def list(self, kind, namespace=None, *, label_selector=None, field_selector=None):
+        self._check(kind, kind.path(namespace))
+        return self._of(kind, namespace)
+
+    def service_proxy(self, *_arguments):
+        return 200, '{"status": "UP"}'
+
+
+def test_a_quota_of_jobs_is_told_as_one():
+    refusing = Writer(status=403, message="exceeded quota: none, requested: count/jobs.batch=1")
+    with pytest.raises(InputError, match="quota of the namespace"):
+        job.Check(refusing, db.describe(given(), "ns"), lambda name: {})
+    with pytest.raises(ApiError):
+        job.Check(Writer(status=403, message="cannot create"), db.describe(given(), "ns"), lambda name: {})
+
+
+# -- the module -------------------------------------------------------------------------------------------------------
+
+DEFAULTS = {
+    "namespace": "ns", "hub_name": "dh", "platform": "p", "database": None, "create": True, "probe": "auto",
+    "image": None, "resources": None, "maintenance_database": "postgres", "minimum_version": 12, "release": None,
+    "retry_seconds": 60, "wait_timeout": 600,
+}  # fmt: skip
+
+
+def work(*objects, **params):
+    cluster = Writer(*objects, **params.pop("how", {}))
+    return module.Work(SimpleNamespace(params={**DEFAULTS, **params}), cluster)
+
+
+def backstage(**database):
+    metadata = {"name": "dh", "namespace": "ns"}
+    return {"kind": "Backstage", "metadata": metadata, "spec": {"database": database}}
+
+
+def named(kind, name, **content):
+    return {"kind": kind, "metadata": {"name": name, "namespace": "ns"}, **content}
+
+
+def test_all_options_are_looked_at_before_anything_else():
+    with pytest.raises(InputError) as caught:
+        work(retry_seconds=-1, wait_timeout=0, maintenance_database="A", release="0.1", database=given(port=0))
+    assert len(caught.value.problems) == 5
+
+
+def test_a_hub_without_a_database_of_its_own_is_told_at_once():
+    found = work(backstage(enableLocalDb=False)).hub_problems()
+    assert "describe the one to use" in found[0]
+    assert work(backstage()).hub_problems() == []
+    assert work().hub_problems() == []
+    assert work(backstage(enableLocalDb=False), how={"refuse": ("backstages",)}).hub_problems() == []
+
+
+def test_a_hub_with_a_secret_of_the_user_is_told_at_once():
+    own = backstage(authSecretName="mine")
+    assert "Take authSecretName out" in work(own).hub_problems()[0]
+    assert work(own, named("Secret", "backstage-psql-secret-dh")).hub_problems() == []
+    assert work(own, named("StatefulSet", "backstage-psql-dh")).hub_problems() == []
+
+
+def test_names_that_the_operator_deletes_are_refused_where_it_does():
+    taken = {"secret": {"name": "backstage-psql-secret-dh"}, "host": None, "service": "backstage-psql-dh"}
+    external = backstage(enableLocalDb=False)
+    assert len(work(external, database=given(**taken)).hub_problems()) == 2
+    assert len(work(external, database=given(**taken), release="1.9").hub_problems()) == 2
+    assert work(external, database=given(**taken), release="1.10").hub_problems() == []
+    assert work(backstage(), database=given(**taken)).hub_problems() == []
+    assert work(external, database=given()).hub_problems() == []
+
+
+def missing_pod():
+    pod = crashed('FATAL: database "backstage_plugin_orchestrator" does not exist')
+    return {"kind": "Pod", "metadata": {"name": "x", "namespace": "ns"}, **pod}
+
+
+SERVER = named("StatefulSet", "backstage-psql-dh")
+DONE = named("Job", "create-sonataflow-database-dh", status={"conditions": [{"type": "Complete", "status": "True"}]})
+
+
+@pytest.mark.parametrize(
+    ("objects", "exists", "created", "would_create"),
+    [
+        ([], False, False, ["database backstage_plugin_orchestrator"]),
+        (
+            [named("PersistentVolumeClaim", "data-backstage-psql-dh-0")],
+            None,
+            False,
+            ["database backstage_plugin_orchestrator"],
+        ),
+        ([SERVER], None, True, ["database backstage_plugin_orchestrator"]),
+        ([SERVER, missing_pod()], False, True, ["database backstage_plugin_orchestrator"]),
+        ([SERVER, DONE], True, False, []),
+    ],
+)
+def test_check_mode_says_what_is_known_and_what_would_be_created(objects, exists, created, would_create):
+    found = module.predict(work(*objects))
+    assert (found["exists"], found["created"], found["would_create"]) == (exists, created, would_create)
+
+
+def test_check_mode_looks_at_secret_and_ca():
+    with pytest.raises(InputError, match="does not exist"):
+        module.predict(work(database=given()))
+    stored = {"kind": "Secret", **secret()}
+    found = module.predict(work(stored, database=given(schemas={"data_index": "di"})))
+    assert found["would_create"] == ["database orch", "schema di"]
+    assert module.predict(work(stored, database=given(), create=False))["would_create"] == []
+
+
+def test_data_index_proves_the_database_until_the_secret_changes():
+    database = db.describe(given(), "ns")
+    status = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1}
+    index = named("Deployment", "p-data-index-service", spec={"replicas": 1}, status=status)
+    index["metadata"]["generation"] = 1
+    pod = named(
+        "Pod",
+        "x",
+        status={"containerStatuses": [{"state": {"running": {"startedAt": "2026-02-01T00:00:00Z"}}}]},
+    )
+    pod["metadata"] |= {
+        "creationTimestamp": "2026-02-01T00:00:00Z",
+        "labels": {"sonataflow.org/service": "p-data-index-service"},
+    }
+    old, new = ({"kind": "Secret", **secret()} for _each in range(2))
+    old["metadata"] = {**old["metadata"], "creationTimestamp": "2026-01-01T00:00:00Z"}
+    new["metadata"] = {**new["metadata"], "creationTimestamp": "2026-03-01T00:00:00Z"}
+    assert work(ours(database), index, pod, old, database=given()).proven()
+    assert not work(ours(database), index, pod, new, database=given()).proven()
+    assert not work(ours(database), index, pod, database=given()).proven()
+    assert not work(ours(database), pod, old, database=given()).proven()
+    assert not work(ours(database), index, pod, old, database=given(sslmode="require")).proven()

@@ -153,6 +153,23 @@ def test_plugin_directories(package: str, name: str) -> None:
     assert install_plugins.directory_name(package) == name
 
 
+def test_tls_of_a_database_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "jdbc:postgresql://db.ns:5432/orch?currentSchema=s&sslmode=verify-full"
+    assert _database.parse_url(f"{url}&sslrootcert=/etc/ca%20file", "u", "p").root_certificate == "/etc/ca file"
+    assert _database.parse_url("jdbc:postgresql://db/orch", "u", "p").sslmode == "prefer"
+    monkeypatch.setenv("QUARKUS_DATASOURCE_JDBC_ADDITIONAL_JDBC_PROPERTIES_SSLROOTCERT", "/etc/ca")
+    target = _database.parse_url(url, "u", "p")
+    assert (target.sslmode, target.root_certificate) == ("verify-full", "/etc/ca")
+
+
+def test_settings_of_the_server_are_read_as_the_image_does(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text("ssl = on # TLS\nssl_cert_file = '/certs/tls.crt'\n\n# max_connections = 5\n")
+    (tmp_path / "b.conf").write_text("ssl=off\n")
+    (tmp_path / "other.txt").write_text("jit = on\n")
+    assert postgres.configuration(tmp_path) == {"ssl": "off", "ssl_cert_file": "/certs/tls.crt"}
+    assert postgres.configuration(tmp_path / "missing") == {}
+
+
 def test_database_credentials() -> None:
     assert postgres.credentials({"POSTGRES_USER": "u", "POSTGRES_PASSWORD": "p"}) == ("u", "p")
     assert postgres.credentials({"POSTGRESQL_ADMIN_PASSWORD": "a", "POSTGRES_PASSWORD": "p"}) == ("postgres", "a")
