@@ -90,7 +90,7 @@ def steps() -> list[Step]:
         Step("sanity-primary", "sanity", ("python", "tests/tools/sanity.py"), minutes=15),
         Step("sanity-newest", "sanity", ("python", "tests/tools/sanity.py"), ".venv-newest", minutes=15),
         pytest_step("conformance", "conformance", "tests/conformance", minutes=15),
-        pytest_step("integration", "integration", "tests/integration", minutes=30),
+        pytest_step("integration", "integration", "tests/integration", minutes=50),
         Step("molecule", "molecule", ("python", "tests/tools/molecule.py"), minutes=20),
     ]  # fmt: skip
 
