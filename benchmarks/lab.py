@@ -11,19 +11,21 @@ from pathlib import Path
 
 from benchmarks.rows import BenchmarkFailed
 from sandbox import artifact, demo, settings
+from sandbox.cluster import tools
 from sandbox.paths import Instance
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "bench"
+PEERS = ROOT / "benchmarks" / "peers"
 OPERATORS = ("knative", "knative-openshift", "logic", "hub")
 
 
 class Lab:
-    """A sandbox named `bench`, stopped when the lab is left. Raises BenchmarkFailed when a step of it fails."""
+    """A sandbox of its own, stopped when the lab is left. Raises BenchmarkFailed when a step of it fails."""
 
     def __init__(self) -> None:
-        self.instance = Instance("bench")
-        self.collections = OUT / "collections"
+        self.instance = Instance(os.environ.get("SANDBOX_NAME", "bench"))
+        self.collections = OUT / "collections" / self.instance.name
 
     def __enter__(self) -> Lab:
         artifact.install(artifact.build(ROOT / "build"), self.collections)
@@ -62,11 +64,25 @@ class Lab:
     def peer(self, playbook: str) -> float:
         """Run a playbook of benchmarks/peers and return its seconds."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "K8S_AUTH_"))}
-        environment |= {"K8S_AUTH_KUBECONFIG": str(self.instance.kubeconfig), "ANSIBLE_LOCALHOST_WARNING": "false"}
+        environment |= {
+            "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "K8S_AUTH_KUBECONFIG": str(self.instance.kubeconfig),
+        }
+        program = str(Path(sys.executable).parent / "ansible-playbook")
+        return self._timed([program, str(PEERS / playbook)], playbook, environment)
+
+    def script(self, name: str) -> float:
+        """Run a shell script of benchmarks/peers, with the sandbox's kubectl first in PATH, and return its seconds."""
+        environment = {**os.environ, "KUBECONFIG": str(self.instance.kubeconfig)}
+        environment["PATH"] = f"{tools.directory() / 'bin'}{os.pathsep}{environment['PATH']}"
+        return self._timed(["bash", str(PEERS / name)], name, environment)
+
+    @staticmethod
+    def _timed(command: list[str], name: str, environment: dict[str, str]) -> float:
         started = time.monotonic()
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), str(ROOT / "benchmarks" / "peers" / playbook)]
-        with (OUT / f"{Path(playbook).stem}.log").open("w", encoding="utf-8") as log:
-            code = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False).returncode
+        with (OUT / f"{name}.log").open("w", encoding="utf-8") as log:
+            code = subprocess.run(command, cwd=OUT, env=environment, stdout=log, stderr=log, check=False).returncode
         if code != 0:
-            raise BenchmarkFailed(f"the peer {playbook} failed: see {log.name}")
+            raise BenchmarkFailed(f"{name} failed: see {log.name}")
         return time.monotonic() - started

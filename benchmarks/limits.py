@@ -131,10 +131,49 @@ class Walk:
             lambda: self.call("GET", PROXY % "jobs")[0] == 200,
         ]
 
-    def walk(self) -> float:
+    def installed(self, package: str, namespace: str, csv: str) -> bool:
+        """Tell whether an operator is installed: noted by OLM, its CSV Succeeded, its Deployments available."""
+        subscription = self.get(f"{OLM}/{namespace}/subscriptions/{package}")
+        found = self.get(f"{OLM}/{namespace}/clusterserviceversions/{csv}")
+        if (subscription.get("status") or {}).get("installedCSV") != csv:
+            return False
+        names = [item["name"] for item in found["spec"]["install"]["spec"]["deployments"]]
+        deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        return (found.get("status") or {}).get("phase") == "Succeeded" and all(
+            self.ready(f"{deployments}/{name}", "Available") for name in names
+        )
+
+    def operators(self, wanted: t.Sequence[tuple[str, str, str, str]]) -> t.Iterator[list[t.Callable[[], bool]]]:
+        """Yield the groups of steps that install operators alone, all at the same time."""
+        core, groups = "/api/v1/namespaces", "/apis/operators.coreos.com/v1/namespaces/%s/operatorgroups"
+        group = "operators.coreos.com/v1"
+        yield [partial(self.apply, core, "Namespace", "v1", home) for _package, home, _channel, _csv in wanted]
+        yield [
+            partial(self.apply, groups % home, "OperatorGroup", group, home, {})
+            for _package, home, _channel, _csv in wanted
+        ]
+        yield [partial(self.subscribe, *operator) for operator in wanted]
+        yield [
+            self.in_order(partial(self.approve, package, home), partial(self.installed, package, home, csv))
+            for package, home, _channel, csv in wanted
+        ]
+
+    @staticmethod
+    def in_order(*steps: t.Callable[[], bool]) -> t.Callable[[], bool]:
+        """Return a step that is done when its parts are, one after the other."""
+        left = list(steps)
+
+        def step() -> bool:
+            while left and left[0]():
+                left.pop(0)
+            return not left
+
+        return step
+
+    def walk(self, steps: t.Iterable[list[t.Callable[[], bool]]] | None = None) -> float:
         """Return the seconds until everything answers. Raises BenchmarkFailed after five minutes."""
         started = time.monotonic()
-        for group in self.steps():
+        for group in self.steps() if steps is None else steps:
             left = list(group)
             while left := [step for step in left if not step()]:
                 if time.monotonic() - started > LONGEST:
@@ -146,3 +185,15 @@ class Walk:
 def install(kubeconfig: Path) -> float:
     """Install on a pristine sandbox as early as possible at each step; return the seconds."""
     return Walk(kubeconfig).walk()
+
+
+def operator(kubeconfig: Path, wanted: tuple[str, str, str, str]) -> float:
+    """Install one operator of OPERATORS, nothing else at the same time; return the seconds until it runs."""
+    walk = Walk(kubeconfig)
+    return walk.walk(walk.operators([wanted]))
+
+
+def side_by_side(kubeconfig: Path) -> float:
+    """Install all OPERATORS at the same time; return the seconds until the last one runs."""
+    walk = Walk(kubeconfig)
+    return walk.walk(walk.operators(OPERATORS))

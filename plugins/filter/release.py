@@ -30,9 +30,40 @@ def openshift_problem(version: str, name: t.Any) -> str:
         raise AnsibleFilterError(str(exc)) from exc
 
 
+def olm_operators(
+    name: t.Any,
+    parts: t.Sequence[str] | None = None,
+    approval: str = "Manual",
+    channel: str = "",
+    version: str = "",
+    **settings: t.Any,
+) -> list[dict[str, t.Any]]:
+    """Return the operators of a release as olm_operator takes them; empty settings leave the release's value."""
+    rows = release(name)["operators"]
+    unknown = [part for part in parts or [] if part not in rows]
+    if unknown:
+        raise AnsibleFilterError(f"A release has no operator {', '.join(unknown)}; it has {', '.join(rows)}.")
+    wanted = []
+    for part, row in rows.items():
+        if parts and part not in parts:
+            continue
+        operator = {
+            "name": row["package"],
+            "namespace": row["namespace"],
+            "channel": channel or row["channel"],
+            "approval": approval,
+            "operator_group": {"name": row["operator_group"]},
+        }
+        # OLM keeps no version with Automatic approval, and the release's may not be in another channel.
+        pin = version or (row["version"] if approval == "Manual" and operator["channel"] == row["channel"] else "")
+        operator |= {key: value for key, value in {**settings, "version": pin}.items() if value}
+        wanted.append(operator)
+    return wanted
+
+
 class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Return the filters by name."""
-        return {"release": release, "openshift_problem": openshift_problem}
+        return {"release": release, "openshift_problem": openshift_problem, "olm_operators": olm_operators}

@@ -16,7 +16,7 @@ description:
   - Some operators decide once, when their manager starts, which APIs they watch. The Serverless Logic operator does
     so for Knative Eventing. One that was there first works, but misses changes until it is restarted.
   - Deletes those pods of the operator that started before one of the given APIs was served, and waits until the
-    operator is available again. Does nothing where no pod is that old. An API that is not served cannot be missed.
+    operator is available. Deletes nothing where no pod is that old. An API that is not served cannot be missed.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - rhdh.orchestrator.attributes
@@ -36,8 +36,14 @@ options:
         prediction in check mode.
     type: bool
     default: false
+  wait:
+    description:
+      - Wait until the operator is available, also when this call has deleted no pod.
+      - Without it a later call can wait, so that other work is done meanwhile.
+    type: bool
+    default: true
   wait_timeout:
-    description: Longest time in seconds until the operator is available again.
+    description: Longest time in seconds until the operator is available.
     type: int
     default: 300
 attributes:
@@ -69,12 +75,12 @@ restarted:
   type: list
   elements: str
 elapsed:
-  description: Seconds until the operator was available again.
-  returned: when a pod was deleted
+  description: Seconds until the operator was available.
+  returned: when it was waited for
   type: float
 timeline:
   description: State changes while waiting.
-  returned: when a pod was deleted
+  returned: when it was waited for
   type: list
   elements: dict
 requests:
@@ -97,6 +103,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
     run,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    READY,
     Snapshot,
     Source,
     Verdict,
@@ -119,11 +126,14 @@ def restart(module: t.Any, session: Session) -> dict[str, t.Any]:
     owned = _restart.pods_of(session.list(k.POD, namespace), names)
     old = owned if to_come else _restart.outdated(owned, crds)
     result = {"changed": bool(old), "restarted": [pod["metadata"]["name"] for pod in old]}
-    if not old or module.check_mode:
+    if module.check_mode:
         return result
     for pod in old:
         session.delete(k.POD, pod["metadata"]["name"], namespace, uid=pod["metadata"]["uid"])
-    gone = {pod["metadata"]["uid"] for pod in old}
+    stopping = [pod for pod in owned if pod in old or pod["metadata"].get("deletionTimestamp")]
+    if not module.params["wait"] or not (stopping or _missing(session, namespace, names)):
+        return result
+    gone = {pod["metadata"]["uid"] for pod in stopping}
 
     def judge(snapshot: Snapshot) -> dict[str, Verdict]:
         left = [pod for pod in snapshot.list(k.POD, namespace) if pod["metadata"]["uid"] in gone]
@@ -133,9 +143,15 @@ def restart(module: t.Any, session: Session) -> dict[str, t.Any]:
 
     sources = [Source(k.POD, namespace), Source(k.DEPLOYMENT, namespace)]
     ended = wait(session, sources, judge, timeout=module.params["wait_timeout"])
-    if ended.phase != "ready":
-        raise WaitFailed(ended, f"operator {package} to be available again after its restart")
+    if ended.phase != READY:
+        raise WaitFailed(ended, f"operator {package} to be available after its restart", changed=bool(old))
     return {**result, "elapsed": round(ended.elapsed, 2), "timeline": ended.timeline}
+
+
+def _missing(session: Session, namespace: str, names: t.Iterable[str]) -> list[str]:
+    """Return those of the Deployments that are not available as wanted; a call before may have restarted them."""
+    found = {item["metadata"]["name"]: item for item in session.list(k.DEPLOYMENT, namespace)}
+    return [name for name in names if rolled_out(found.get(name)).state != READY]
 
 
 def main() -> None:
@@ -144,6 +160,7 @@ def main() -> None:
             package={"type": "str", "required": True},
             apis={"type": "list", "elements": "str", "required": True},
             apis_expected={"type": "bool", "default": False},
+            wait={"type": "bool", "default": True},
             wait_timeout={"type": "int", "default": 300},
         ),
         supports_check_mode=True,
