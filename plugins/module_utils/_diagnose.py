@@ -258,7 +258,7 @@ class _Reader:
             return cause
         wanted, phase = status.get("currentCSV"), ((plan or {}).get("status") or {}).get("phase")
         csv = self._get(k.CSV, wanted, namespace) if wanted else None
-        if ref and self._known(k.CSV, k.INSTALL_PLAN) and dead(subscription, plan, csv):
+        if ref and csv is None and self._known(k.CSV, k.INSTALL_PLAN) and dead(subscription, plan, csv):
             what = f"InstallPlan {ref} is {'Complete' if plan else 'gone'} but {wanted} is not installed"
             remedy = terminal("subscription/DeadSubscription").remedy.format(package=spec["name"], namespace=namespace)
             return Cause(f"{what}; OLM will not go on", remedy, get_command(subscription, "get") + " -o yaml")
