@@ -106,9 +106,15 @@ class FakeSession:
             name = (query.get("fieldSelector") or "=").split("=")[1]
             stream = FakeStream(self, kind, namespace, name, int(query["resourceVersion"]))
             self.streams.append(stream)
+            self.changed.notify_all()
             return stream
 
     # -- what tests do ----------------------------------------------------------------------------------------------
+
+    def until_watched(self) -> None:
+        """Wait until a watch is open."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.streams, timeout=20)
 
     def put(self, kind: Kind, name: str, **content: t.Any) -> None:
         """Create or change an object."""

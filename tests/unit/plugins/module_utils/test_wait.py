@@ -34,7 +34,7 @@ def test_ready_at_once_when_it_is_ready():
     session.put(CSV, "one", status={"phase": "Succeeded"})
     result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=5)
     assert result.phase == _wait.READY
-    assert result.elapsed < 1
+    assert result.elapsed < 4
 
 
 def test_a_change_ends_the_wait_within_a_moment():
@@ -42,12 +42,14 @@ def test_a_change_ends_the_wait_within_a_moment():
     changed = []
 
     def later():
+        session.until_watched()
+        time.sleep(0.4)
         session.put(CSV, "one", status={"phase": "Succeeded"})
         changed.append(time.monotonic())
 
-    threading.Timer(0.4, later).start()
+    threading.Thread(target=later).start()
     result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10)
-    assert time.monotonic() - changed[0] < 0.3
+    assert time.monotonic() - changed[0] < 2  # without a watch: 5 s
     assert [entry["reason"] for entry in result.timeline] == ["NotCreated", "Ready"]
     assert result.timeline[-1]["at"] >= 0.4
 
@@ -63,7 +65,7 @@ def test_a_terminal_failure_ends_the_wait_at_once_with_its_remedy():
 def test_time_out_keeps_the_last_verdict():
     result = _wait.wait(FakeSession(), SOURCES, has_phase("Succeeded"), timeout=0.3)
     assert (result.phase, result.verdicts["one"].reason) == (_wait.TIMED_OUT, "NotCreated")
-    assert 0.3 <= result.elapsed < 1
+    assert 0.3 <= result.elapsed < 4
 
 
 def test_a_failure_within_its_grace_may_heal():
@@ -89,14 +91,14 @@ def test_a_failure_beyond_its_grace_is_final():
         session, SOURCES, lambda s: {"one": Verdict.failed("Failed", "for good", grace=0.3)}, timeout=10
     )
     assert result.phase == _wait.FAILED
-    assert 0.3 <= result.elapsed < 1.5
+    assert 0.3 <= result.elapsed < 4
     assert [entry["state"] for entry in result.timeline] == ["pending", "failed"]
 
 
 def test_readiness_must_last_where_asked():
     result = _wait.wait(FakeSession(), SOURCES, lambda s: {"one": Verdict.ready(stable_for=0.4)}, timeout=10)
     assert result.phase == _wait.READY
-    assert 0.4 <= result.elapsed < 1.5
+    assert 0.4 <= result.elapsed < 4
 
 
 def test_no_verdict_before_every_source_was_heard():
@@ -141,7 +143,7 @@ def test_what_may_not_be_read_ends_the_wait_and_names_the_right(monkeypatch):
     assert (result.phase, result.reason) == (_wait.FAILED, "Forbidden")
     assert result.worst()[0][1].remedy == "Grant get, list and watch on deployments in namespace ns."
     assert not result.snapshot.readable(DEPLOYMENT, "ns")
-    assert 0.3 <= result.elapsed < 2
+    assert 0.3 <= result.elapsed < 4
 
 
 def test_a_right_that_comes_within_the_grace_is_enough():
@@ -158,7 +160,7 @@ def test_what_no_waiting_changes_ends_the_wait_at_once(status, reason):
     session.refuse[CSV] = status
     result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10)
     assert (result.phase, result.reason) == (_wait.FAILED, reason)
-    assert result.elapsed < 1
+    assert result.elapsed < 4
 
 
 def test_where_watching_is_forbidden_it_polls(monkeypatch):
@@ -174,6 +176,7 @@ def test_a_lost_watch_goes_on_from_where_it_ended():
     session = FakeSession()
 
     def play():
+        session.until_watched()
         session.cut()
         time.sleep(0.3)
         session.put(CSV, "one", status={"phase": "Succeeded"})
@@ -188,6 +191,7 @@ def test_a_history_that_is_gone_is_listed_anew():
     session = FakeSession()
 
     def play():
+        session.until_watched()
         with session.changed:
             session.put(CSV, "one", status={"phase": "Succeeded"})
             session.compact()
@@ -204,6 +208,7 @@ def test_a_lost_event_is_found_by_the_slow_list(monkeypatch):
     session.put(CSV, "one", status={"phase": "Installing"})
 
     def play():
+        session.until_watched()
         session.lose(CSV, "one", status={"phase": "Succeeded"})
         session.cut()
 
@@ -246,6 +251,7 @@ def test_what_was_deleted_is_remembered_as_it_was():
     session.put(CSV, "one", status={"phase": "Installing"})
 
     def play():
+        session.until_watched()
         session.put(CSV, "one", status={"phase": "Done"})
         session.remove(CSV, "one")
 
@@ -264,6 +270,7 @@ def test_a_deletion_in_a_lost_watch_is_remembered_too(monkeypatch):
     session.put(CSV, "one", status={"phase": "Installing"})
 
     def play():
+        session.until_watched()
         with session.changed:
             session.remove(CSV, "one")
             session.compact()
@@ -317,11 +324,17 @@ def test_act_runs_before_each_look_and_its_error_ends_the_wait():
 def test_progress_hears_each_change_once():
     session = FakeSession()
     heard = []
-    threading.Timer(0.2, lambda: session.put(CSV, "one", status={"phase": "Installing"})).start()
-    threading.Timer(0.3, lambda: session.put(CSV, "one", status={"phase": "Installing"})).start()
-    threading.Timer(0.5, lambda: session.put(CSV, "one", status={"phase": "Succeeded"})).start()
-    _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10, progress=heard.append)
-    assert [entry["reason"] for entry in heard] == ["NotCreated", "Installing", "Ready"]
+
+    def hear(entry):
+        heard.append(entry["reason"])
+        if entry["reason"] == "NotCreated":
+            session.put(CSV, "one", status={"phase": "Installing"})
+            session.put(CSV, "one", status={"phase": "Installing"})
+        elif entry["reason"] == "Installing":
+            session.put(CSV, "one", status={"phase": "Succeeded"})
+
+    _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=20, progress=hear)
+    assert heard == ["NotCreated", "Installing", "Ready"]
 
 
 STEPS = ["Installing", "Failed", "Pending", "deleted", "cut", "gone", "429", "500", "503", "0", "denied", "unserved"]
