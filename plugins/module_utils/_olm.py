@@ -33,6 +33,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_operator im
     change,
     subscription_body,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_pods import Pods
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_prepare import (
     Preparation,
 )
@@ -50,6 +51,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     wait,
 )
 
+WAKE_PAUSE = 10.0  # seconds between touches, and before the first
+WOKEN = "rhdh.orchestrator/woken"  # annotation on a Subscription
+
 
 class Run:
     """One call of the module for `state: present`."""
@@ -65,19 +69,16 @@ class Run:
         problems = resolving.check_input([operator.wanted for operator in self.operators])
         if problems:
             raise InputError(problems)
-        self._preparation.read()
-        views = {id(o): self._preparation.settled(o) for o in self.operators}
-        open_operators = [o for o in self.operators if not views[id(o)]]
-        problems = self._preparation.refusals(open_operators)
+        preparation = self._preparation
+        waiting, problems = preparation.decide()
         if problems:
-            raise InputError(problems)
-        self._write(open_operators)
+            raise InputError(problems, **({"roles": preparation.roles} if preparation.roles else {}))
+        self._write(waiting)
         changed = any(o.changes for o in self.operators)
         ended = None
-        waiting = [o for o in open_operators if o.changes or not views[id(o)]]
         if self.session.check_mode:
             # What is not installed yet is approved and installed by the real run, even where nothing else differs.
-            for operator in filter(self._preparation.would_approve, open_operators):
+            for operator in filter(preparation.would_approve, waiting):
                 changed = True
                 operator.action = "updated" if operator.action == "none" else operator.action
         elif self.options.wait and waiting:
@@ -113,15 +114,18 @@ class Run:
             for item in planned:
                 self._ensure(operator, item["kind"], item["body"], done)
             if operator.orphan:
-                self.session.delete(k.CSV, operator.orphan, operator.namespace)
-                operator.changes.append(change(k.CSV, operator.namespace, operator.orphan, {"present": True}, {}))
+                self._delete(operator, k.CSV, operator.orphan)
             if operator.repair and operator.subscription is not None:
                 self._repair(operator)
             if operator.write is not None:
                 self._ensure(operator, k.SUBSCRIPTION, operator.write, done)
-            if operator.pending_plan and operator.changes and not self.session.check_mode:
+            if operator.pending_plan:
                 # OLM does not resolve again while a plan is pending, so the change would be ignored.
-                self.session.delete(k.INSTALL_PLAN, operator.pending_plan, operator.namespace)
+                self._delete(operator, k.INSTALL_PLAN, operator.pending_plan)
+
+    def _delete(self, operator: Operator, kind: k.Kind, name: str, uid: str | None = None) -> None:
+        self.session.delete(kind, name, operator.namespace, uid=uid)
+        operator.changes.append(change(kind, operator.namespace, name, {"present": True}, {}))
 
     def _ensure(self, operator: Operator, kind: k.Kind, body: Object, done: set[tuple[str, str, str]]) -> None:
         metadata = body["metadata"]
@@ -129,7 +133,8 @@ class Run:
         if key in done:
             return
         done.add(key)
-        done_to = self.session.ensure(kind, body, force=operator.foreign)
+        # A Subscription gets here only if it is ours, or taken over: what others have set in it gives way.
+        done_to = self.session.ensure(kind, body, force=kind == k.SUBSCRIPTION)
         if done_to.changed:
             before = {"spec": done_to.before.get("spec")} if done_to.before else {}
             after = {"spec": done_to.after.get("spec")}
@@ -137,87 +142,46 @@ class Run:
 
     def _repair(self, operator: Operator) -> None:
         subscription = t.cast(Object, operator.subscription)
-        metadata = subscription["metadata"]
         if operator.repair == "reset":
             plan = operator.status["installPlanRef"]["name"]
-            patch = {"status": {"phase": "Installing", "startTime": None, "message": None, "conditions": []}}
+            patch: Object = {"status": {"phase": "Installing", "startTime": None, "message": None, "conditions": []}}
             if not self.session.check_mode:
                 self.session.patch(k.INSTALL_PLAN, plan, operator.namespace, patch, subresource="status")
             before, after = {"phase": "Failed"}, {"phase": "Installing"}
             operator.changes.append(change(k.INSTALL_PLAN, operator.namespace, plan, before, after))
             return
-        self.session.delete(k.SUBSCRIPTION, metadata["name"], operator.namespace, uid=metadata["uid"])
+        self._delete(operator, k.SUBSCRIPTION, subscription["metadata"]["name"], subscription["metadata"]["uid"])
+        for name in operator.halves:
+            self._delete(operator, k.CSV, name)
+        operator.wanted = dataclasses.replace(operator.wanted, namespace=operator.namespace)
         operator.subscription, operator.action = None, "created"
         operator.write = subscription_body(operator.wanted, t.cast(Target, operator.target), None)
 
     # -- waiting ----------------------------------------------------------------------------------------------------
 
     def _wait(self, operators: t.Sequence[Operator]) -> Result:
-        def view(snapshot: Snapshot, operator: Operator) -> judging.View:
-            home = operator.namespace
-            name = (operator.subscription or {"metadata": {"name": operator.wanted.package}})["metadata"]["name"]
-            subscription = snapshot.get(k.SUBSCRIPTION, name, home)
-            ref = (((subscription or {}).get("status") or {}).get("installPlanRef") or {}).get("name")
-            return judging.View(
-                subscription,
-                snapshot.get(k.INSTALL_PLAN, ref, home) if ref else None,
-                snapshot.list(k.CSV, home),
-                {item["metadata"]["name"]: item for item in snapshot.list(k.DEPLOYMENT, home)},
-                snapshot.list(k.OPERATOR_GROUP, home),
-                [
-                    c
-                    for c in snapshot.list(k.CATALOG_SOURCE)
-                    if c["metadata"]["namespace"] in (home, operator.wanted.catalog_namespace)
-                ],
-                snapshot.list(k.SUBSCRIPTION, home),
-                operator.stale,
-            )
-
-        def approval(operator: Operator, seen: judging.View) -> judging.Approval | None:
-            target = t.cast(Target, operator.target)
-            if seen.subscription is None or judging.find_csv(seen.csvs, target.csv):
-                return None
-            asked = {o.target.csv for o in operators if o.target and o.namespace == operator.namespace}
-            asked |= {
-                (s.get("status") or {}).get("currentCSV")
-                for o in operators
-                for s in seen.subscriptions
-                if o.target
-                and s["spec"].get("name") == o.wanted.package
-                and judging.on_the_way(
-                    o.target,
-                    (s.get("status") or {}).get("currentCSV"),
-                    (s.get("status") or {}).get("installedCSV"),
-                )
-            }
-            decision = judging.decide_approval(
-                operator.wanted, target, seen.subscription, seen.plan, seen.subscriptions, asked
-            )
-            if decision.action == "approve" and operator.foreign and not self.options.manage_adopted:
-                return judging.Approval(
-                    "refuse",
-                    "ApprovalNeeded",
-                    f"plan {(seen.plan or {})['metadata']['name']} of somebody else's Subscription waits for approval",
-                    "Approve it, or set manage_adopted.",
-                )
-            return decision
-
         def act(snapshot: Snapshot) -> None:
             for operator in operators:
-                seen = view(snapshot, operator)
-                decision = approval(operator, seen)
-                if decision and decision.action == "approve":
-                    self._approve(operator, t.cast(Object, seen.plan), decision)
+                seen = self._view(snapshot, operator)
+                if judging.backs_off(seen) and self._preparation.managed(operator):
+                    self._wake(operator, t.cast(Object, seen.subscription))
+                decision = self._approval(operators, operator, seen)
+                if decision is None:
+                    continue
+                plan = t.cast(Object, seen.plan)
+                if decision.action == "approve":
+                    self._approve(operator, plan, decision)
+                elif decision.reason == "WrongVersion" and operator.redirected:
+                    self._replace(operator, plan)
 
         def evaluate(snapshot: Snapshot) -> dict[str, Verdict]:
             verdicts = {}
             for operator in operators:
-                seen = view(snapshot, operator)
+                seen = self._view(snapshot, operator)
                 operator.subscription = seen.subscription or operator.subscription
                 target = self._follow_automatic(operator, seen)
-                verdicts[operator.wanted.package] = judging.judge(
-                    operator.wanted, target, seen, approval(operator, seen)
-                )
+                decision = self._approval(operators, operator, seen)
+                verdicts[operator.wanted.package] = judging.judge(operator.wanted, target, seen, decision)
             return verdicts
 
         homes = list(dict.fromkeys(operator.namespace for operator in operators))
@@ -228,10 +192,84 @@ class Run:
                 Source(k.CSV, home, label_selector=OWN_CSVS),
                 Source(k.DEPLOYMENT, home),
             ]
-        ended = wait(self.session, sources, evaluate, timeout=self.options.wait_timeout, act=act)
+        follow = Pods(homes).follow
+        ended = wait(self.session, sources, evaluate, timeout=self.options.wait_timeout, act=act, follow=follow)
         if ended.phase != READY:
             raise self._failed(operators, ended)
         return ended
+
+    @staticmethod
+    def _view(snapshot: Snapshot, operator: Operator) -> judging.View:
+        home = operator.namespace
+        name = (operator.subscription or {"metadata": {"name": operator.wanted.package}})["metadata"]["name"]
+        subscription = snapshot.get(k.SUBSCRIPTION, name, home)
+        ref = (((subscription or {}).get("status") or {}).get("installPlanRef") or {}).get("name")
+        places = (home, operator.wanted.catalog_namespace)
+        return judging.View(
+            subscription,
+            snapshot.get(k.INSTALL_PLAN, ref, home) if ref else None,
+            snapshot.list(k.CSV, home),
+            {item["metadata"]["name"]: item for item in snapshot.list(k.DEPLOYMENT, home)},
+            snapshot.list(k.OPERATOR_GROUP, home),
+            [c for c in snapshot.list(k.CATALOG_SOURCE) if c["metadata"]["namespace"] in places],
+            snapshot.list(k.SUBSCRIPTION, home),
+            operator.stale,
+            snapshot.list(k.POD, home),
+            snapshot.list(k.REPLICA_SET, home),
+        )
+
+    def _approval(
+        self, operators: t.Sequence[Operator], operator: Operator, seen: judging.View
+    ) -> judging.Approval | None:
+        """Decide about the plan that the Subscription refers to; None while none is needed."""
+        target = t.cast(Target, operator.target)
+        if seen.subscription is None or judging.find_csv(seen.csvs, target.csv):
+            return None
+        beside = [other for other in operators if other.target and other.namespace == operator.namespace]
+        asked = {
+            name
+            for name in (seen.plan or {}).get("spec", {}).get("clusterServiceVersionNames") or []
+            for other in beside
+            if judging.on_the_way(t.cast(Target, other.target), name, other.status.get("installedCSV"))
+        }
+        decision = judging.decide_approval(
+            operator.wanted, target, seen.subscription, seen.plan, seen.subscriptions, asked
+        )
+        if decision.action == "approve" and not self._preparation.managed(operator):
+            plan = (seen.plan or {})["metadata"]["name"]
+            text = f"plan {plan} of somebody else's Subscription waits for approval"
+            return judging.Approval("refuse", "ApprovalNeeded", text)
+        return decision
+
+    def _wake(self, operator: Operator, subscription: Object) -> None:
+        """Touch a Subscription, so that OLM looks at it now and not when its pause is over."""
+        now = time.monotonic()
+        if operator.woken and now - operator.woken < WAKE_PAUSE:
+            return
+        if operator.woken:  # the first time is only noted: OLM may be about to see it by itself
+            metadata = subscription["metadata"]
+            patch = {"metadata": {"annotations": {WOKEN: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}}
+            self.session.patch(k.SUBSCRIPTION, metadata["name"], metadata["namespace"], patch)
+        operator.woken = now
+
+    def _replace(self, operator: Operator, plan: Object) -> None:
+        """Delete a plan that OLM was making for what the Subscription said before our change: OLM makes another."""
+        metadata = plan["metadata"]
+        if not judging.awaits_approval(plan) or metadata["name"] in operator.replaced:
+            return
+        try:
+            self.session.delete(
+                k.INSTALL_PLAN,
+                metadata["name"],
+                metadata["namespace"],
+                uid=metadata["uid"],
+                resource_version=metadata["resourceVersion"],
+            )
+        except ApiError as exc:
+            if not exc.conflict:
+                raise
+            return  # it has changed meanwhile: looked at again when the change arrives
+        operator.replaced.append(metadata["name"])
 
     def _approve(self, operator: Operator, plan: Object, decision: judging.Approval) -> None:
         metadata = plan["metadata"]
@@ -264,18 +302,14 @@ class Run:
 
     def _failed(self, operators: t.Sequence[Operator], ended: Result) -> WaitFailed:
         causes = []
-        for operator in operators:
+        for operator in () if ended.blind else operators:
             verdict = ended.verdicts.get(operator.wanted.package)
             if verdict is not None and verdict.state == READY:
                 continue
-            target, home = t.cast(Target, operator.target), operator.namespace
-            csv = ended.snapshot.get(k.CSV, target.csv, home)
-            kind, name = (k.CSV, target.csv) if csv else (k.SUBSCRIPTION, operator.wanted.package)
-            if operator.subscription is not None and not csv:
-                name = operator.subscription["metadata"]["name"]
-            cause = diagnose(self.session, kind, name, home)
-            if cause is not None:
-                causes.append(cause.text(f"{operator.wanted.package}: "))
+            # From the Subscription down: its plan may tell why its CSV does not go on.
+            name = (operator.subscription or {"metadata": {"name": operator.wanted.package}})["metadata"]["name"]
+            cause = diagnose(self.session, k.SUBSCRIPTION, name, operator.namespace)
+            causes.append(cause.text(f"{operator.wanted.package}: "))
         names = ", ".join(o.wanted.package for o in operators)
         results = [o.result() for o in self.operators]
         changed = any(o.changes or o.approved for o in self.operators)

@@ -40,8 +40,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import
 
 Object = dict[str, t.Any]
 
+UNMET = ("Pending", "RequirementsNotMet")  # phase and reason
 STABLE = 2.0  # seconds a CSV must stay Succeeded: in a replacement it may flip once
-_MOVING = ("Replacing", "Pending", "Installing", "InstallReady", "Deleting")  # phases of CSVs in an upgrade
+MOVING = ("Replacing", "Pending", "Installing", "InstallReady", "Deleting")  # phases of CSVs in an upgrade
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +130,13 @@ class Approval:
     dependencies: tuple[str, ...] = ()  # CSVs that OLM adds because ours needs them
 
 
+def awaits_approval(plan: Object | None) -> bool:
+    """Tell whether a plan is pending: nobody has approved it."""
+    if plan is None or plan["metadata"].get("deletionTimestamp") or plan["spec"].get("approved"):
+        return False
+    return bool((plan.get("status") or {}).get("phase") == "RequiresApproval")
+
+
 def decide_approval(
     wanted: Wanted,
     target: Target,
@@ -162,17 +170,9 @@ def decide_approval(
             "WrongVersion",
             f"plan {plan['metadata']['name']} would install {current}, wanted is {target.csv}",
         )
-    collateral, dependencies = [], []
-    referenced = {
-        (item.get("status") or {}).get("currentCSV")
-        for item in subscriptions
-        if item["metadata"]["name"] != subscription["metadata"]["name"]
-        and "olm.generated-by" not in (item["metadata"].get("annotations") or {})
-    }
-    for name in names:
-        if name == current or name in others_wanted or name in wanted.allow_collateral:
-            continue
-        (collateral if name in referenced else dependencies).append(name)
+    added = added_for_others(plan, subscriptions)
+    rest = [n for n in names if n != current and n not in others_wanted and n not in wanted.allow_collateral]
+    collateral = [name for name in rest if name not in added]
     if collateral:
         return Approval(
             "refuse",
@@ -180,7 +180,20 @@ def decide_approval(
             f"plan {plan['metadata']['name']} would also install {', '.join(collateral)}, which nobody asked for",
             tuple(collateral),
         )
-    return Approval("approve", dependencies=tuple(dependencies))
+    return Approval("approve", dependencies=tuple(name for name in rest if name in added))
+
+
+def added_for_others(plan: Object, subscriptions: t.Sequence[Object]) -> set[str]:
+    """Return the CSVs of a plan that OLM adds because others need them: their Subscriptions are OLM's own.
+
+    A new dependency's Subscription is a step of the plan; that of one which is there already says who made it.
+    """
+    steps = (plan.get("status") or {}).get("plan") or []
+    added = {step.get("resolving") for step in steps if (step.get("resource") or {}).get("kind") == "Subscription"}
+    for subscription in subscriptions:
+        if "olm.generated-by" in (subscription["metadata"].get("annotations") or {}):
+            added.add((subscription.get("status") or {}).get("currentCSV"))
+    return t.cast("set[str]", added - {None})
 
 
 def on_the_way(target: Target, csv: str | None, installed: str | None) -> bool:
@@ -190,6 +203,9 @@ def on_the_way(target: Target, csv: str | None, installed: str | None) -> bool:
     version = target.version_of(csv or "")
     if not version or not installed or installed == target.csv:
         return False
+    start = target.version_of(installed)
+    if start and version_key(version) <= version_key(start):
+        return False  # an old plan, left over
     return version_key(version) < version_key(target.version)
 
 
@@ -227,13 +243,21 @@ def judge(wanted: Wanted, target: Target, view: View, approval: Approval | None 
         names = {"package": wanted.package, "current": (view.subscription.get("status") or {}).get("currentCSV")}
         return terminal(f"plan/{approval.reason}").verdict(approval.message, **names)
     csv = find_csv(view.csvs, target.csv)
+    aim = (view.subscription.get("status") or {}).get("currentCSV") or ""
+    if dead(view.subscription, view.plan, find_csv(view.csvs, aim)):
+        what = f"plan {view.plan['metadata']['name']} is Complete" if view.plan else "its InstallPlan is gone"
+        names = {"package": wanted.package, "namespace": wanted.namespace}
+        text = f"{what} but {aim} is not installed; OLM will not go on"
+        # A pending plan that is deleted looks the same until OLM, which may be busy, makes another.
+        unsure = view.plan is None and not plan_missing(view.subscription)
+        return terminal("subscription/DeadSubscription").verdict(text, stale=unsure, **names)
     if csv is not None:
         # The CSV is made first: when its plan fails afterwards, only the plan says why nothing goes on.
-        return _judge_failed_plan(view, target) or _judge_own_csv(csv, view)
+        return _judge_failed_plan(view, target) or _judge_retrying_plan(view, target) or _judge_own_csv(csv, view)
     verdict = _judge_plan(wanted, target, view)
     if verdict is not None:
         return verdict
-    return _judge_conditions(wanted, view) or _judge_silence(wanted, view)
+    return _judge_conditions(wanted, view) or _judge_silence(wanted, target, view)
 
 
 def _judge_own_csv(csv: Object, view: View) -> Verdict:
@@ -320,6 +344,17 @@ def _judge_failed_plan(view: View, target: Target) -> Verdict | None:
     )
 
 
+def _judge_retrying_plan(view: View, target: Target) -> Verdict | None:
+    """Judge a plan for the target that OLM tries again and again; None for any other."""
+    plan = view.plan
+    if plan is None or (plan.get("status") or {}).get("phase") != "Installing" or not plan_message(plan):
+        return None
+    if target.csv not in (plan["spec"].get("clusterServiceVersionNames") or []):
+        return None
+    text = crd_safety(plan_message(plan)) or plan_message(plan)
+    return terminal("plan/InstallPlanRetrying").verdict(f"plan {plan['metadata']['name']}: {text}")
+
+
 def plan_message(plan: Object) -> str:
     """Return what an InstallPlan says of its trouble: it says so only while it retries, or once it has Failed."""
     status = plan.get("status") or {}
@@ -329,11 +364,8 @@ def plan_message(plan: Object) -> str:
 
 def _judge_plan(wanted: Wanted, target: Target, view: View) -> Verdict | None:
     """Judge by the plan, or return None when it says nothing."""
-    status = t.cast(Object, view.subscription).get("status") or {}
     plan = view.plan
     if plan is None:
-        if status.get("state") == "UpgradePending" and condition(view.subscription, "InstallPlanMissing"):
-            return _dead(wanted, "its InstallPlan was deleted after it had failed")
         return None
     name, phase = plan["metadata"]["name"], (plan.get("status") or {}).get("phase") or ""
     message = plan_message(plan)
@@ -341,10 +373,7 @@ def _judge_plan(wanted: Wanted, target: Target, view: View) -> Verdict | None:
     if phase == "Failed":
         return _judge_failed_plan(view, dataclasses.replace(target, csv=names[0] if names else target.csv))
     if phase == "Installing" and message:
-        text = crd_safety(message) or message
-        return terminal("plan/InstallPlanRetrying").verdict(f"plan {name}: {text}")
-    if phase == "Complete" and status.get("currentCSV") in names and find_csv(view.csvs, status["currentCSV"]) is None:
-        return _dead(wanted, f"plan {name} is Complete but {status['currentCSV']} does not exist")
+        return _judge_retrying_plan(view, dataclasses.replace(target, csv=names[0] if names else target.csv))
     if phase in ("Installing", "") and not (phase == "" and plan["spec"].get("approved")):
         return Verdict.pending("InstallPlan" + (phase or "New"), f"plan {name} for {', '.join(names)}")
     if phase == "RequiresApproval":
@@ -357,9 +386,25 @@ def _judge_plan(wanted: Wanted, target: Target, view: View) -> Verdict | None:
     return None
 
 
-def _dead(wanted: Wanted, why: str) -> Verdict:
-    names = {"package": wanted.package, "namespace": wanted.namespace}
-    return terminal("subscription/DeadSubscription").verdict(f"{why}; OLM will not go on", **names)
+def dead(subscription: Object, plan: Object | None, csv: Object | None) -> bool:
+    """Tell whether OLM will never go on by itself: what it had planned is done or gone, and not installed.
+
+    `plan` is the one that the Subscription refers to, `csv` the own one that it aims at.
+    """
+    status = subscription.get("status") or {}
+    if plan is not None:
+        complete = (plan.get("status") or {}).get("phase") == "Complete"
+        return complete and csv is None and status.get("currentCSV") in plan["spec"]["clusterServiceVersionNames"]
+    if csv is not None:  # of a plan that had failed: what the CSV needs was in the plan
+        found = csv.get("status") or {}
+        return plan_missing(subscription) and (found.get("phase"), found.get("reason")) == UNMET
+    lost = status.get("state") == "UpgradePending" or plan_missing(subscription)
+    return lost and bool(status.get("installPlanRef") and status.get("currentCSV"))
+
+
+def plan_missing(subscription: Object) -> bool:
+    """Tell whether OLM itself misses the plan that a Subscription refers to."""
+    return (condition(subscription, "InstallPlanMissing") or {}).get("status") == "True"
 
 
 def _judge_conditions(wanted: Wanted, view: View) -> Verdict | None:
@@ -401,13 +446,14 @@ def _judge_resolution(wanted: Wanted, message: str, view: View) -> Verdict:
     kind, name = resolution_class(message)
     stale = message in view.stale
     if kind == "catalog_unhealthy":
-        return terminal(RESOLUTION_STATES[kind]).verdict(f"catalog {name}: {message}", catalog=name)
+        stale = not _sick(name, view.catalogs)  # it is back, or was deleted: OLM has not said so yet
+        return terminal(RESOLUTION_STATES[kind]).verdict(f"catalog {name}: {message}", stale=stale, catalog=name)
     if kind.startswith("no_such"):
         stale = stale or not catalogs_ready(wanted, view.catalogs)
         return terminal(RESOLUTION_STATES[kind]).verdict(message, stale=stale)
     if kind == "missing_dependency":
         return terminal(RESOLUTION_STATES[kind]).verdict(message, stale=stale)
-    moving = [csv["metadata"]["name"] for csv in view.csvs if (csv.get("status") or {}).get("phase") in _MOVING]
+    moving = [csv["metadata"]["name"] for csv in view.csvs if (csv.get("status") or {}).get("phase") in MOVING]
     if moving or ((view.plan or {}).get("status") or {}).get("phase") == "Installing":
         text = f"an upgrade is running ({', '.join(moving)}); OLM says: {message}"
         return terminal("resolution/UpgradeRunning").verdict(text)
@@ -419,6 +465,19 @@ def _judge_resolution(wanted: Wanted, message: str, view: View) -> Verdict:
     }.get(kind, "")
     names = {"csv": name, "namespace": wanted.namespace}
     return terminal(RESOLUTION_STATES[kind]).verdict(lead + message, stale=stale, **names)
+
+
+def _sick(name: str, catalogs: t.Sequence[Object]) -> bool:
+    """Tell whether a catalog (namespace/name) is there and does not answer."""
+    states = {f"{c['metadata']['namespace']}/{c['metadata']['name']}": catalog_state(c) for c in catalogs}
+    return states.get(name, "READY") != "READY"
+
+
+def backs_off(view: View) -> bool:
+    """Tell whether OLM complains of a catalog that is well, or gone: it tries again with pauses of up to 16 min."""
+    found = condition(view.subscription, "ResolutionFailed") or {}
+    kind, name = resolution_class(found.get("message") or "")
+    return found.get("status") == "True" and kind == "catalog_unhealthy" and not _sick(name, view.catalogs)
 
 
 def catalogs_ready(wanted: Wanted, catalogs: t.Sequence[Object]) -> bool:
@@ -436,7 +495,7 @@ def catalog_state(catalog: Object) -> str:
     return t.cast(str, state or "UNKNOWN")
 
 
-def _judge_silence(wanted: Wanted, view: View) -> Verdict:
+def _judge_silence(wanted: Wanted, target: Target, view: View) -> Verdict:
     """Nothing is said anywhere: find out why."""
     if len(view.groups) != 1:
         names = ", ".join(group["metadata"]["name"] for group in view.groups) or "none"
@@ -452,4 +511,9 @@ def _judge_silence(wanted: Wanted, view: View) -> Verdict:
         text = ", ".join(f"{name} is {state}" for name, state in sorted(sick.items()))
         text = f"OLM resolves nothing while a catalog does not answer: {text}"
         return terminal("subscription/CatalogNotReady").verdict(text)
+    status = (view.subscription or {}).get("status") or {}
+    present = status.get("installedCSV")
+    if status.get("state") == "AtLatestKnown" and present and present != target.csv:
+        text = f"OLM offers no plan that leads from {present} to {target.csv} in channel {target.channel}"
+        return terminal("subscription/NoWay").verdict(text)
     return Verdict.pending("Resolving", "OLM has not made a plan yet")

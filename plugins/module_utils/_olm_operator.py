@@ -48,8 +48,13 @@ class Operator:
     write: Object | None = None  # the Subscription to apply
     orphan: str | None = None
     repair: str | None = None  # "reset" or "recreate"
-    pending_plan: str | None = None  # a plan that a change of the Subscription makes obsolete
+    halves: list[str] = dataclasses.field(default_factory=list)  # CSVs that have to go for the repair
+    plan: Object | None = None  # the one that the Subscription referred to at first
+    redirected: bool = False  # the Subscription gets another channel, version, approval or catalog
+    pending_plan: str | None = None  # a plan that this change makes obsolete
+    replaced: list[str] = dataclasses.field(default_factory=list)  # plans that came for what was wanted before it
     stale: frozenset[str] = frozenset()
+    woken: float = 0.0  # when OLM was last woken, or was first seen to need it (time.monotonic)
     approved: list[str] = dataclasses.field(default_factory=list)
     included: list[str] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
@@ -150,6 +155,27 @@ def settled_target(operator: Operator) -> Target | None:
     if wanted.channel and wanted.channel != channel:
         return None
     return as_installed(csv, channel)
+
+
+def as_planned(wanted: Wanted, subscription: Object | None) -> Target | None:
+    """Return the target where OLM has planned already what is wanted: to approve that, no catalog is needed."""
+    status, spec = (subscription or {}).get("status") or {}, (subscription or {}).get("spec") or {}
+    name, channel = status.get("currentCSV") or "", spec.get("channel") or ""
+    if (
+        status.get("state") != "UpgradePending"
+        or wanted.channel not in (None, channel)
+        or wanted.csv not in (None, name)
+    ):
+        return None
+    version = name.partition(".v")[2]
+    try:
+        if wanted.version and resolving.version_key(wanted.version) != resolving.version_key(version):
+            return None
+        if wanted.version_range and not resolving.in_range(version, wanted.version_range):
+            return None
+    except ValueError:
+        return None  # its name does not tell the version
+    return Target(channel, name, version, ((name, version),), name, None, (), None, ())
 
 
 def as_installed(csv: Object, channel: str) -> Target:

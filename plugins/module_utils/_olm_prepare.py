@@ -12,16 +12,20 @@ import typing as t
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _olm_judge as judging
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _olm_resolve as resolving
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _olm_rights as rights
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
+    ApiError,
     Object,
     Session,
     contains,
     gives_up_fields,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_operator import (
+    OWN_CSVS,
     Operator,
     Options,
     as_installed,
+    as_planned,
     find_subscription,
     is_ours,
     settled_target,
@@ -41,11 +45,34 @@ class Preparation:
 
     def __init__(self, session: Session, operators: t.Sequence[Operator], options: Options) -> None:
         self.session, self.operators, self.options = session, operators, options
+        self.roles: list[Object] = []  # that would grant what is missing
         self._subscriptions: list[Object] = []
         self._groups: list[Object] = []
+        self._known_catalogs: list[Object] | None = None
+        self._known_csvs: list[Object] | None = None
         self._manifests: dict[tuple[str, str, str], Object | None] = {}
 
-    def read(self) -> None:
+    def decide(self) -> tuple[list[Operator], list[str]]:
+        """Return the operators that are not as wanted yet, and all problems. What may not be read is one of these."""
+        try:
+            return self._decide()
+        except ApiError as exc:
+            if not exc.forbidden:
+                raise
+            problems = self._missing_rights(self.operators)
+            if not problems:
+                raise
+            return [], problems
+
+    def _decide(self) -> tuple[list[Operator], list[str]]:
+        self._read()
+        waiting = [operator for operator in self.operators if not self._settled(operator)]
+        problems = self._refusals(waiting)
+        if not problems:
+            waiting = [operator for operator in waiting if not self._nothing_to_do(operator)]
+        return waiting, problems
+
+    def _read(self) -> None:
         self._subscriptions = self.session.list(k.SUBSCRIPTION)
         self._groups = self.session.list(k.OPERATOR_GROUP)
         for operator in self.operators:
@@ -55,38 +82,51 @@ class Preparation:
             if name:
                 operator.csv = self.session.get(k.CSV, name, operator.namespace)
 
-    def settled(self, operator: Operator) -> bool:
-        """Tell whether an operator is as wanted already; costs one read of its Deployments."""
-        managed = not operator.foreign or self.options.manage_adopted
+    def managed(self, operator: Operator) -> bool:
+        """Tell whether this call may change an operator."""
+        return not operator.foreign or self.options.manage_adopted
+
+    def _settled(self, operator: Operator) -> bool:
+        """Tell whether an operator is as wanted already, as far as its own objects tell; no catalog is read."""
         target = settled_target(operator)
-        if not managed and operator.csv is not None:
+        if not self.managed(operator) and operator.csv is not None:
             target = as_installed(operator.csv, (operator.subscription or {})["spec"].get("channel") or "")
-        if target is None or operator.csv is None or operator.subscription is None:
+        if target is None or operator.subscription is None or not self._runs(operator, target):
             return False
-        if managed:
-            body = subscription_body(operator.wanted, target, operator.subscription)
-            same = contains(operator.subscription["spec"], body["spec"])
-            if not same or (
-                is_ours(operator.subscription)
-                and gives_up_fields(operator.subscription, body, self.session.field_manager)
-            ):
-                return False
-        deployments = self.session.list(k.DEPLOYMENT, operator.namespace, label_selector=f"olm.owner={target.csv}"[:73])
-        view = judging.View(
-            operator.subscription,
-            None,
-            [operator.csv],
-            {item["metadata"]["name"]: item for item in deployments},
-            [],
-            [],
-        )
-        if not judging.installed(view, target.csv):
+        if self.managed(operator) and self._differs(
+            operator, subscription_body(operator.wanted, target, operator.subscription)
+        ):
             return False
         operator.target = target
         operator.group = resolving.GroupDecision("adopt", self._group_name(operator.namespace))
         operator.action = "adopted" if operator.foreign else "none"
         self._warn_about_foreign(operator)
         return True
+
+    def _nothing_to_do(self, operator: Operator) -> bool:
+        """Tell whether an operator turned out to be as wanted, now that the catalog has said what is wanted."""
+        target = operator.target
+        return (
+            target is not None
+            and not (operator.changes or operator.write or operator.orphan or operator.repair)
+            and self._runs(operator, target)
+        )
+
+    def _runs(self, operator: Operator, target: Target) -> bool:
+        """Tell whether a CSV is installed and runs; costs one read of its Deployments."""
+        if operator.csv is None or operator.csv["metadata"]["name"] != target.csv:
+            return False
+        deployments = self.session.list(k.DEPLOYMENT, operator.namespace, label_selector=f"olm.owner={target.csv}"[:73])
+        by_name = {item["metadata"]["name"]: item for item in deployments}
+        return judging.installed(judging.View(operator.subscription, None, [operator.csv], by_name, [], []), target.csv)
+
+    def _differs(self, operator: Operator, body: Object) -> bool:
+        """Tell whether a live Subscription needs to be written."""
+        live = t.cast(Object, operator.subscription)
+        # Somebody else's that is taken over (manage_adopted) is not marked as ours: its other fields stay theirs.
+        return not contains(live["spec"], body["spec"]) or (
+            is_ours(live) and gives_up_fields(live, body, self.session.field_manager)
+        )
 
     def _warn_about_foreign(self, operator: Operator) -> None:
         if not operator.foreign or operator.csv is None:
@@ -108,6 +148,57 @@ class Preparation:
         names = [g["metadata"]["name"] for g in self._groups if g["metadata"]["namespace"] == namespace]
         return names[0] if len(names) == 1 else ""
 
+    # -- resolving --------------------------------------------------------------------------------------------------
+
+    def _refusals(self, operators: t.Sequence[Operator]) -> list[str]:
+        """Resolve and check everything; returns all problems. Writes nothing."""
+        problems: list[str] = []
+        for operator in operators:
+            problems += self._resolve_one(operator)
+        for operator in operators:
+            if operator.target is not None and self.managed(operator):
+                problems += self._check_one(operator, operator.target)
+        if not problems and any(self._acts(operator) for operator in operators):
+            problems = self._missing_rights(operators)
+        return problems
+
+    def _acts(self, operator: Operator) -> bool:
+        return bool(operator.changes or operator.write or operator.orphan or operator.repair) or self.would_approve(
+            operator
+        )
+
+    def _resolve_one(self, operator: Operator) -> list[str]:
+        wanted = operator.wanted
+        if operator.subscription is not None and operator.namespace != wanted.namespace:
+            # Adopted where it is: everything else below happens there.
+            operator.wanted = wanted = dataclasses.replace(wanted, namespace=operator.namespace)
+        if not self.managed(operator):
+            spec = (operator.subscription or {})["spec"]
+            operator.action = "adopted"
+            if operator.csv is not None:
+                operator.target = as_installed(operator.csv, spec.get("channel") or "")
+                self._warn_about_foreign(operator)
+                return []
+            operator.wanted = wanted = dataclasses.replace(
+                wanted,
+                channel=spec.get("channel"),
+                csv=spec.get("startingCSV"),
+                version=None,
+                version_range=None,
+                catalog=spec["source"],
+                catalog_namespace=spec["sourceNamespace"],
+            )
+        operator.target, problems = self._resolve(operator, wanted)
+        if operator.target is not None and self.managed(operator):
+            operator.warnings += operator.target.warnings
+        return problems
+
+    @property
+    def _catalogs(self) -> list[Object]:
+        if self._known_catalogs is None:
+            self._known_catalogs = self.session.list(k.CATALOG_SOURCE)
+        return self._known_catalogs
+
     def _manifest(self, wanted: Wanted) -> Object | None:
         key = (wanted.catalog_namespace, wanted.catalog, wanted.package)
         if key not in self._manifests:
@@ -121,135 +212,144 @@ class Preparation:
             self._manifests[key] = resolving.find_manifest(found, wanted)
         return self._manifests[key]
 
-    def refusals(self, operators: t.Sequence[Operator]) -> list[str]:
-        """Resolve and check everything; returns all problems. Writes nothing."""
-        problems: list[str] = []
-        if not operators:
-            return problems
-        catalogs = self.session.list(k.CATALOG_SOURCE)
-        kubernetes = self.session.get_path("/version").get("gitVersion", "")
-        for operator in operators:
-            problems += self._prepare_one(operator, catalogs, kubernetes)
-        if not problems:
-            problems = self._missing_rights(operators)
-        return problems
-
-    def _prepare_one(self, operator: Operator, catalogs: list[Object], kubernetes: str) -> list[str]:
-        wanted = operator.wanted
-        managed = not operator.foreign or self.options.manage_adopted
-        if operator.subscription is not None and operator.namespace != wanted.namespace:
-            # Adopted where it is: everything else below happens there.
-            operator.wanted = wanted = dataclasses.replace(wanted, namespace=operator.namespace)
-        if not managed and operator.csv is not None:
-            spec = (operator.subscription or {})["spec"]
-            operator.target, operator.action = as_installed(operator.csv, spec.get("channel") or ""), "adopted"
-            self._warn_about_foreign(operator)
-            return []
-        if not managed:
-            spec = (operator.subscription or {})["spec"]
-            wanted = dataclasses.replace(
-                wanted,
-                channel=spec.get("channel"),
-                csv=spec.get("startingCSV"),
-                version=None,
-                version_range=None,
-                catalog=spec["source"],
-                catalog_namespace=spec["sourceNamespace"],
-            )
-            operator.wanted, operator.action = wanted, "adopted"
-        target, problems = self._resolve(operator, wanted, catalogs)
-        operator.target = target
-        if target is None or not managed:
-            return problems
-        operator.warnings += target.warnings
-        problems += self._check_cluster(operator, target, kubernetes)
-        problems += self._check_namespace(operator, target)
-        operator.write = subscription_body(wanted, target, operator.subscription)
-        problems += self._check_existing(operator, target)
-        return problems
-
-    def _resolve(self, operator: Operator, wanted: Wanted, catalogs: list[Object]) -> tuple[Target | None, list[str]]:
+    def _resolve(self, operator: Operator, wanted: Wanted) -> tuple[Target | None, list[str]]:
         where = f"operators[{wanted.package}]"
-        if operator.csv is not None and not wanted.pinned and wanted.approval == "Manual":
-            channel = (operator.subscription or {})["spec"].get("channel") or ""
-            if wanted.channel in (None, channel):
-                return as_installed(operator.csv, channel), []  # no version asked for: what runs stays
-        source = next(
-            (
-                c
-                for c in catalogs
-                if (c["metadata"]["name"], c["metadata"]["namespace"]) == (wanted.catalog, wanted.catalog_namespace)
-            ),
-            None,
-        )
+        channel = (operator.subscription or {}).get("spec", {}).get("channel") or ""
+        if (
+            operator.csv is not None
+            and not wanted.pinned
+            and wanted.approval == "Manual"
+            and wanted.channel in (None, channel)
+        ):
+            return as_installed(operator.csv, channel), []  # no version asked for: what runs stays
+        manifest = self._manifest(wanted)
+        if manifest is not None:
+            return resolving.resolve(manifest, wanted)
+        source = self._catalog(wanted)
         if source is None:
-            names = [f"{c['metadata']['namespace']}/{c['metadata']['name']}" for c in catalogs]
+            names = [f"{c['metadata']['namespace']}/{c['metadata']['name']}" for c in self._catalogs]
             known = resolving.nearest(f"{wanted.catalog_namespace}/{wanted.catalog}", names)
             return None, [f"{where}: no CatalogSource {wanted.catalog_namespace}/{wanted.catalog}; there are: {known}."]
-        manifest = self._manifest(wanted)
-        if manifest is None:
-            state = judging.catalog_state(source)
-            if state != "READY":
-                return None, [
-                    f"{where}: catalog {wanted.catalog_namespace}/{wanted.catalog} is not READY but {state}, so it "
-                    "cannot be told what it has. Look at it: oc get catalogsource,pods -n "
-                    f"{wanted.catalog_namespace}."
-                ]
-            everything = self.session.list(
-                k.PACKAGE_MANIFEST, wanted.catalog_namespace, label_selector=f"catalog={wanted.catalog}"
-            )
-            if resolving.find_manifest(everything, wanted):  # the selector was not understood, or it came just now
-                self._manifests.clear()
-                return resolving.resolve(t.cast(Object, resolving.find_manifest(everything, wanted)), wanted)
-            known = resolving.nearest(wanted.package, [item["metadata"]["name"] for item in everything])
-            return None, [f"{where}: no package {wanted.package!r} in catalog {wanted.catalog}; there are: {known}."]
-        return resolving.resolve(manifest, wanted)
+        state = judging.catalog_state(source)
+        if state != "READY":
+            if operator.csv is not None and wanted.version_range and wanted.channel in (None, channel):
+                version = operator.csv["spec"].get("version") or ""
+                if resolving.in_range(version, wanted.version_range):
+                    operator.warnings.append(
+                        f"catalog {wanted.catalog} is not READY but {state}, so it cannot be told whether there is "
+                        f"something newer than {version}"
+                    )
+                    return as_installed(operator.csv, channel), []
+            planned = as_planned(wanted, operator.subscription)
+            return planned, [] if planned else [self._not_ready(wanted, state)]
+        everything = self.session.list(
+            k.PACKAGE_MANIFEST, wanted.catalog_namespace, label_selector=f"catalog={wanted.catalog}"
+        )
+        manifest = resolving.find_manifest(everything, wanted)
+        if manifest is not None:  # the selector was not understood, or it came just now
+            return resolving.resolve(manifest, wanted)
+        known = resolving.nearest(wanted.package, [item["metadata"]["name"] for item in everything])
+        return None, [f"{where}: no package {wanted.package!r} in catalog {wanted.catalog}; there are: {known}."]
 
-    def _check_cluster(self, operator: Operator, target: Target, kubernetes: str) -> list[str]:
+    def _catalog(self, wanted: Wanted) -> Object | None:
+        key = (wanted.catalog, wanted.catalog_namespace)
+        return next((c for c in self._catalogs if (c["metadata"]["name"], c["metadata"]["namespace"]) == key), None)
+
+    @staticmethod
+    def _not_ready(wanted: Wanted, state: str) -> str:
+        return (
+            f"operators[{wanted.package}]: catalog {wanted.catalog_namespace}/{wanted.catalog} is not READY but "
+            f"{state}, so that nothing can be resolved. Look at it: oc get catalogsource,pods -n "
+            f"{wanted.catalog_namespace}."
+        )
+
+    # -- checking ---------------------------------------------------------------------------------------------------
+
+    def _check_one(self, operator: Operator, target: Target) -> list[str]:
+        operator.write = subscription_body(operator.wanted, target, operator.subscription)
+        return [
+            *self._check_cluster(operator, target),
+            *self._check_namespace(operator, target),
+            *self._check_existing(operator, target),
+            *self._check_catalog(operator),
+        ]
+
+    def _check_catalog(self, operator: Operator) -> list[str]:
+        """OLM resolves nothing while the catalog is down; PackageManifests stay for a while after it went."""
+        if operator.write is None or operator.target is None:
+            return []
+        source = self._catalog(operator.wanted)
+        state = "missing" if source is None else judging.catalog_state(source)
+        # IDLE and CONNECTING pass by themselves: a connection that nobody used, a catalog that was just replaced.
+        return (
+            [self._not_ready(operator.wanted, state)] if state in ("missing", "TRANSIENT_FAILURE", "SHUTDOWN") else []
+        )
+
+    def _check_cluster(self, operator: Operator, target: Target) -> list[str]:
         problems = []
         where = f"operators[{operator.wanted.package}]"
-        minimum = target.min_kube_version
-        try:
-            too_old = minimum and resolving.version_key(kubernetes)[:3] < resolving.version_key(minimum)[:3]
-        except ValueError:
-            too_old = False  # a vendor's version text: OLM will judge
-        if too_old and target.csv == target.head:
-            problems.append(f"{where}: {target.csv} needs Kubernetes {minimum}, this cluster has {kubernetes}.")
         installed_name = operator.status.get("installedCSV")
-        if operator.csv is not None and installed_name != target.csv:
-            version = operator.csv["spec"].get("version") or ""
-            if resolving.version_key(version) > resolving.version_key(target.version):
+        if installed_name == target.csv:
+            return []
+        if target.min_kube_version and target.csv == target.head:
+            kubernetes = self.session.get_path("/version").get("gitVersion", "")
+            try:
+                too_old = resolving.version_key(kubernetes)[:3] < resolving.version_key(target.min_kube_version)[:3]
+            except ValueError:
+                too_old = False  # a vendor's version text: OLM will judge
+            if too_old:
                 problems.append(
-                    f"{where}: {installed_name} is installed and newer than {target.csv}; OLM never goes back. Remove "
-                    "the operator first (its custom resources stay), or ask for a newer version."
+                    f"{where}: {target.csv} needs Kubernetes {target.min_kube_version}, this cluster has {kubernetes}. "
+                    "Choose another version."
                 )
-        if operator.subscription is None:
+        if operator.csv is not None:
+            problems += resolving.no_way(target, installed_name, operator.csv["spec"].get("version") or "", where)
+        else:
             problems += self._api_conflicts(operator, target)
         return problems
 
+    @property
+    def _csvs(self) -> list[Object]:
+        """All own CSVs of the cluster; none where they may not be read: OLM will tell of a conflict, only later."""
+        if self._known_csvs is None:
+            try:
+                self._known_csvs = self.session.list(k.CSV, label_selector=OWN_CSVS)
+            except ApiError as exc:
+                if not exc.forbidden:
+                    raise
+                self._known_csvs = []
+        return self._known_csvs
+
     def _api_conflicts(self, operator: Operator, target: Target) -> list[str]:
-        """Find operators of other packages that own one of the target's APIs already."""
-        owners: dict[str, str] = {}
-        labels = {
-            resolving.component_label(s["spec"]["name"], s["metadata"]["namespace"]): s for s in self._subscriptions
-        }
-        for name in target.owned_crds:
-            crd = self.session.get(k.CRD, name)
-            for key in ((crd or {}).get("metadata") or {}).get("labels") or {}:
-                if key in labels and labels[key]["spec"]["name"] != operator.wanted.package:
-                    metadata = labels[key]["metadata"]
-                    owners[name] = f"{labels[key]['spec']['name']} in {metadata['namespace']}"
-        return [
-            f"operators[{operator.wanted.package}]: {name} is provided by operator {owner} already; two operators "
-            "must not serve one API. Remove that one first."
-            for name, owner in owners.items()
-        ]
+        """Find operators of other packages, or left over from elsewhere, that own one of the target's APIs already."""
+        known = {name for name, _version in target.entries}
+        problems = []
+        for csv in self._csvs:
+            name, home = csv["metadata"]["name"], csv["metadata"]["namespace"]
+            owned = (csv["spec"].get("customresourcedefinitions") or {}).get("owned") or []
+            shared = sorted({crd["name"] for crd in owned} & set(target.owned_crds))
+            if shared and not (name in known and home == operator.wanted.namespace):
+                problems.append(
+                    f"operators[{operator.wanted.package}]: {shared[0]} is provided by {name} in {home} already; two "
+                    "operators must not serve one API. Remove that one first, its Subscription and then the CSV (CRDs "
+                    "and objects stay)."
+                )
+        return problems
 
     def _check_namespace(self, operator: Operator, target: Target) -> list[str]:
         wanted, where = operator.wanted, f"operators[{operator.wanted.package}]"
         groups = [g for g in self._groups if g["metadata"]["namespace"] == wanted.namespace]
-        operator.group = resolving.decide_group(groups, wanted, target.install_modes)
+        planned = [
+            change["body"]
+            for other in self.operators
+            for change in other.changes
+            if change["kind"] == k.OPERATOR_GROUP and change["body"]["metadata"]["namespace"] == wanted.namespace
+        ]
+        modes = target.install_modes if groups else self._common_modes(wanted.namespace, target)
+        operator.group = resolving.decide_group([*groups, *planned], wanted, modes)
         problems = [operator.group.problem] if operator.group.action == "refuse" else []
+        if operator.csv is not None:
+            return problems  # the namespace is there, and OLM has worked in it
         namespace = self.session.get(k.NAMESPACE, wanted.namespace)
         if namespace is not None and namespace["metadata"].get("deletionTimestamp"):
             problems.append(
@@ -261,9 +361,19 @@ class Preparation:
             operator.changes.append({"kind": k.NAMESPACE, "body": body})
         if operator.group.action == "create":
             operator.changes.append({"kind": k.OPERATOR_GROUP, "body": operator.group.body})
-        if namespace is not None and operator.csv is None:
+        if namespace is not None:
             problems += self._check_csvs(operator, target)
         return problems
+
+    def _common_modes(self, namespace: str, target: Target) -> tuple[str, ...]:
+        """Return the install modes that all operators of this call support that go to one new OperatorGroup.
+
+        With none in common the group is made for the first one, and the others are refused against it.
+        """
+        every = [o.target.install_modes for o in self.operators if o.target and o.wanted.namespace == namespace]
+        return tuple(mode for mode in target.install_modes if all(mode in modes for modes in every if modes)) or (
+            target.install_modes
+        )
 
     def _check_csvs(self, operator: Operator, target: Target) -> list[str]:
         """Look for CSVs of the package that keep OLM from installing: copied ones and orphans."""
@@ -299,69 +409,97 @@ class Preparation:
 
     def _check_existing(self, operator: Operator, target: Target) -> list[str]:
         """Decide what an existing Subscription needs: a change, a repair, nothing."""
-        live, body = operator.subscription, operator.write
-        if live is None or body is None:
+        live, body = operator.subscription, t.cast(Object, operator.write)
+        if live is None:
             operator.action = "created"
+            return []
+        differs = self._differs(operator, body)
+        if not differs:
+            operator.write = None
+        phase = ((operator.csv or {}).get("status") or {}).get("phase")
+        if not differs and operator.status.get("installedCSV") == target.csv and phase == "Succeeded":
+            operator.action = "adopted" if operator.foreign else "none"
             return []
         operator.stale = frozenset(c["message"] for c in operator.status.get("conditions") or [] if c.get("message"))
         ref = (operator.status.get("installPlanRef") or {}).get("name")
-        plan = self.session.get(k.INSTALL_PLAN, ref, operator.namespace) if ref else None
-        phase = ((plan or {}).get("status") or {}).get("phase")
-        if phase == "Failed" and self.options.reset_failed_plan:
-            operator.repair = "reset"
-        current = operator.status.get("currentCSV")
-        dead = phase == "Complete" or (plan is None and condition(live, "InstallPlanMissing") is not None)
-        if (
-            dead
-            and operator.status.get("state") == "UpgradePending"
-            and current
-            and self.session.get(k.CSV, current, operator.namespace) is None
-            and self.options.recreate_dead_subscription
-        ):
-            operator.repair = "recreate"
-        # Forced where somebody else's Subscription is taken over: that is what manage_adopted asks for.
-        if contains(live["spec"], body["spec"]) and not (
-            is_ours(live) and gives_up_fields(live, body, self.session.field_manager)
-        ):
-            operator.write = None
+        operator.plan = self.session.get(k.INSTALL_PLAN, ref, operator.namespace) if ref else None
+        self._decide_repair(operator, live)
+        if not differs:
             operator.action = "adopted" if operator.foreign else "none"
             return []
         operator.action = "updated"
         keys = ("channel", "startingCSV", "installPlanApproval", "source", "sourceNamespace")
-        differs = any(live["spec"].get(key) != body["spec"].get(key) for key in keys)
-        if differs and phase == "RequiresApproval" and not (plan or {})["spec"].get("approved"):
+        operator.redirected = any(live["spec"].get(key) != body["spec"].get(key) for key in keys)
+        if operator.redirected and judging.awaits_approval(operator.plan):
             operator.pending_plan = ref
         return []
 
+    def _decide_repair(self, operator: Operator, live: Object) -> None:
+        """Choose the way out of a dead end, where it was asked for."""
+        phase = ((operator.plan or {}).get("status") or {}).get("phase")
+        if phase == "Failed" and self.options.reset_failed_plan:
+            operator.repair = "reset"
+        lost = operator.plan is None and condition(live, "InstallPlanMissing") is not None
+        current = operator.status.get("currentCSV")
+        if not (lost or phase == "Complete") or not current or not self.options.recreate_dead_subscription:
+            return
+        csv = self.session.get(k.CSV, current, operator.namespace)
+        if csv is None and operator.status.get("state") == "UpgradePending":
+            operator.repair = "recreate"
+        elif lost and csv is not None and (csv.get("status") or {}).get("phase") != "Succeeded":
+            # Its plan had failed and was deleted: OLM makes another one only once both halves of the upgrade are gone.
+            operator.repair = "recreate"
+            own = self.session.list(k.CSV, operator.namespace, label_selector=OWN_CSVS)
+            halves = {current, csv["spec"].get("replaces")}
+            operator.halves = [item["metadata"]["name"] for item in own if item["metadata"]["name"] in halves]
+
     def would_approve(self, operator: Operator) -> bool:
+        """Tell whether a plan will have to be approved before the operator is as wanted."""
         target = operator.target
-        return bool(
-            target
-            and self.options.wait
-            and operator.wanted.approval == "Manual"
-            and not (operator.foreign and not self.options.manage_adopted)
-            and operator.status.get("installedCSV") != target.csv
-        )
+        if (
+            target is None
+            or not self.options.wait
+            or operator.wanted.approval != "Manual"
+            or not self.managed(operator)
+            or operator.status.get("installedCSV") == target.csv
+        ):
+            return False
+        if operator.plan is None or operator.pending_plan or operator.repair:
+            return True
+        on_its_way = target.csv in (operator.plan["spec"].get("clusterServiceVersionNames") or [])
+        return not (on_its_way and operator.plan["spec"].get("approved"))
 
     def _missing_rights(self, operators: t.Sequence[Operator]) -> list[str]:
-        """Return one problem that names every right that is missing, with the smallest roles that grant them."""
-        rules: dict[tuple[str, k.Kind, str | None], None] = {}
+        """Return one problem that names every right that is missing; `roles` then would grant them."""
+        homes = list(dict.fromkeys(operator.wanted.namespace for operator in operators))
+        catalogs = list(dict.fromkeys(operator.wanted.catalog_namespace for operator in operators))
+        needed = rights.to_read(homes, catalogs)
         for operator in operators:
-            home = operator.wanted.namespace
-            for change in operator.changes:
-                cluster_wide = change["kind"] == k.NAMESPACE
-                rules["create", change["kind"], None if cluster_wide else home] = None
-                rules["patch", change["kind"], None if cluster_wide else home] = None
-            if operator.write:
-                rules["create", k.SUBSCRIPTION, home] = None
-                rules["patch", k.SUBSCRIPTION, home] = None
-            if self.would_approve(operator):
-                rules["patch", k.INSTALL_PLAN, home] = None
-            if operator.pending_plan:
-                rules["delete", k.INSTALL_PLAN, home] = None
-            if operator.orphan:
-                rules["delete", k.CSV, home] = None
-        missing = self.session.missing_rights(rules)
-        if not missing:
-            return []
-        return [f"The credentials lack: {'; '.join(missing)}. Grant exactly these verbs by a Role (or ClusterRole)."]
+            needed += self._rights_to_write(operator)
+        lacking = rights.missing(self.session, needed)
+        self.roles = rights.roles(lacking)
+        return [rights.in_words(lacking)] if lacking else []
+
+    def _rights_to_write(self, operator: Operator) -> list[rights.Right]:
+        home = operator.wanted.namespace
+        needed: list[rights.Right] = []
+        for change in operator.changes:
+            place = None if change["kind"] == k.NAMESPACE else home
+            needed += [(verb, change["kind"], place) for verb in ("create", "get", "patch")]
+        resolved = operator.target is not None
+        if operator.write or not resolved:
+            needed += [(verb, k.SUBSCRIPTION, home) for verb in ("create", "get", "patch")]
+        if not resolved:  # nothing could be read: what a fresh install needs
+            needed += [(verb, k.OPERATOR_GROUP, home) for verb in ("create", "get", "patch")]
+            needed += [(verb, k.NAMESPACE, None) for verb in ("create", "patch")]
+        if not resolved or self.would_approve(operator):
+            needed.append(("patch", k.INSTALL_PLAN, home))
+        if operator.pending_plan or operator.redirected:
+            needed.append(("delete", k.INSTALL_PLAN, home))
+        if operator.orphan or operator.halves:
+            needed.append(("delete", k.CSV, home))
+        if operator.repair == "reset":
+            needed.append(("patch", rights.PLAN_STATUS, home))
+        if operator.repair == "recreate":
+            needed += [(verb, k.SUBSCRIPTION, home) for verb in ("create", "get", "patch", "delete")]
+        return needed

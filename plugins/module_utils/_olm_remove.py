@@ -14,7 +14,9 @@ import time
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _olm_rights as rights
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
+    ApiError,
     Object,
     Session,
 )
@@ -35,6 +37,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve imp
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._restart import (
     deployments_of,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
+    terminal,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     READY,
     Snapshot,
@@ -43,7 +48,14 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     wait,
 )
 
-OPERATOR_NAMESPACE_KINDS = (k.SUBSCRIPTION, k.CSV, k.DEPLOYMENT, k.STATEFUL_SET, k.POD, k.PVC, k.SERVICE)
+OPERATOR_NAMESPACE_KINDS = (
+    *(k.SUBSCRIPTION, k.CSV, k.DEPLOYMENT, k.STATEFUL_SET, k.JOB, k.POD, k.PVC, k.SERVICE),
+    *(k.CONFIG_MAP, k.SECRET),
+)
+# What every namespace has: nobody's loss.
+AUTOMATIC_CONFIG_MAPS = ("kube-root-ca.crt", "openshift-service-ca.crt", "config-service-cabundle")
+AUTOMATIC_SECRETS = ("kubernetes.io/service-account-token", "kubernetes.io/dockercfg")
+OLM_PLACES = ("openshift-operator-lifecycle-manager", "olm")
 
 
 @dataclasses.dataclass
@@ -77,6 +89,12 @@ class Leaving:
         return [name for csv in self.csvs for name in deployments_of(csv)]
 
 
+def kind_of(crd: Object) -> k.Kind:
+    """Return the kind of a CRD, as a CSV names it."""
+    plural, _dot, group = crd["name"].partition(".")
+    return k.Kind(group, crd["version"], plural, crd["kind"])
+
+
 def csvs_of(wanted: Wanted, subscription: Object | None, csvs: t.Sequence[Object]) -> list[Object]:
     """Return the own CSVs that belong to an operator: those its Subscription names, and those with its label."""
     namespace = subscription["metadata"]["namespace"] if subscription else wanted.namespace
@@ -86,14 +104,42 @@ def csvs_of(wanted: Wanted, subscription: Object | None, csvs: t.Sequence[Object
     return [csv for csv in csvs if csv["metadata"]["name"] in names or label in (csv["metadata"].get("labels") or {})]
 
 
-def still_used(namespace: str, objects: t.Iterable[Object]) -> list[str]:
-    """Return what keeps a namespace from being empty; pods on their way out do not count."""
+def still_used(objects: t.Iterable[Object]) -> list[str]:
+    """Return what keeps a namespace from being empty; what is on its way out or comes by itself does not count."""
     used = []
     for obj in objects:
         if "olm.copiedFrom" in (obj["metadata"].get("labels") or {}) or obj["metadata"].get("deletionTimestamp"):
             continue
+        if obj["metadata"]["name"] in AUTOMATIC_CONFIG_MAPS or obj.get("type") in AUTOMATIC_SECRETS:
+            continue
         used.append(f"{obj.get('kind')} {obj['metadata']['name']}")
     return used
+
+
+def stopped_part(session: Session) -> str:
+    """Return which of OLM's two operators does not run, as far as that may be seen; empty when all is well."""
+    for namespace in OLM_PLACES:
+        for name in ("olm-operator", "catalog-operator"):
+            try:
+                found = session.get(k.DEPLOYMENT, name, namespace)
+            except ApiError as exc:
+                if not exc.forbidden:
+                    raise
+                return ""
+            if found is not None and not (found.get("status") or {}).get("availableReplicas"):
+                return f"{namespace}/{name}"
+    return ""
+
+
+def judge_leaving(left: t.Sequence[str], csvs: t.Iterable[Object | None]) -> Verdict:
+    """Return the verdict on an operator that is to go: what is left of it, and its CSVs as they are now."""
+    held = [csv["metadata"]["name"] for csv in csvs if csv and csv["metadata"].get("deletionTimestamp")]
+    if held:
+        return terminal("csv/CleanupHeld").verdict(f"{', '.join(held)} still has OLM's finalizer")
+    if left:
+        return Verdict.pending("Removing", ", ".join(left))
+    # OLM may have made one more CSV of a plan that was approved just before.
+    return Verdict.ready("gone", stable_for=1.0)
 
 
 class Removal:
@@ -120,11 +166,21 @@ class Removal:
         problems = check_input(self.wanted, "absent")
         if problems:
             raise InputError(problems)
-        leaving = self._read()
-        problems = self._objects_left(leaving)
+        leaving: list[Leaving] = []
+        try:
+            leaving = self._read()
+            problems = self._problems(leaving)
+        except ApiError as exc:
+            lacking = self._missing_rights(leaving or self.wanted) if exc.forbidden else []
+            if not lacking:
+                raise
+            raise InputError([rights.in_words(lacking)], roles=rights.roles(lacking)) from exc
         if problems:
             raise InputError(problems)
         going = [item for item in leaving if item.action == "removed"]
+        lacking = self._missing_rights(going)
+        if lacking:
+            raise InputError([rights.in_words(lacking)], roles=rights.roles(lacking))
         for item in going:
             self._delete(item)
         timeline: list[dict[str, t.Any]] = []
@@ -151,6 +207,13 @@ class Removal:
     def _result(self, item: Leaving) -> dict[str, t.Any]:
         names = [csv["metadata"]["name"] for csv in item.csvs]
         leftovers = [f"operators.operators.coreos.com {item.wanted.package}.{item.namespace}"]
+        leftovers += [
+            f"Subscription {item.namespace}/{found['metadata']['name']} (a dependency that OLM added)"
+            for found in self._subscriptions
+            if found["metadata"]["namespace"] == item.namespace
+            and "olm.generated-by" in (found["metadata"].get("annotations") or {})
+            and found["spec"]["name"] not in [wanted.package for wanted in self.wanted]
+        ]
         if not self.delete_crds:
             leftovers += [f"CustomResourceDefinition {crd['name']}" for crd in item.crds]
         return {
@@ -196,6 +259,35 @@ class Removal:
         item.warnings.append(f"somebody else installed it in {item.namespace}; it stays (manage_adopted removes it)")
         return "kept"
 
+    def _problems(self, leaving: t.Sequence[Leaving]) -> list[str]:
+        problems = self._objects_left(leaving)
+        going = any(item.action == "removed" for item in leaving)
+        stopped = stopped_part(self.session) if going else ""
+        if stopped:
+            problems.append(
+                f"OLM does not run (Deployment {stopped} has no available replica): nothing is removed, since a "
+                "ClusterServiceVersion or namespace that is deleted meanwhile hangs. Start OLM first."
+            )
+        return problems
+
+    def _missing_rights(self, operators: t.Sequence[Leaving | Wanted]) -> list[rights.Right]:
+        """Return the rights that are missing to remove operators."""
+        if not operators:
+            return []
+        homes = [operator.namespace for operator in operators]
+        needed: list[rights.Right] = [(verb, k.SUBSCRIPTION, None) for verb in ("list", "watch")]
+        needed += [(verb, k.NAMESPACE, None) for verb in ("get", "list", "watch", "delete")]
+        for home in dict.fromkeys(homes):
+            needed += [("delete", kind, home) for kind in (k.SUBSCRIPTION, k.CSV, k.OPERATOR_GROUP)]
+            needed += [(verb, kind, home) for kind in (k.CSV, k.DEPLOYMENT) for verb in ("list", "watch")]
+            needed += [("list", kind, home) for kind in (k.OPERATOR_GROUP, *OPERATOR_NAMESPACE_KINDS)]
+        for operator in operators:
+            if isinstance(operator, Leaving) and not self.ignore_custom_resources:
+                needed += [("list", kind_of(crd), None) for crd in operator.crds]
+        if self.delete_crds:
+            needed.append(("delete", k.CRD, None))
+        return rights.missing(self.session, needed)
+
     def _objects_left(self, leaving: t.Sequence[Leaving]) -> list[str]:
         if self.ignore_custom_resources:
             return []
@@ -204,9 +296,7 @@ class Removal:
             if item.action != "removed":
                 continue
             for crd in item.crds:
-                plural, _dot, group = crd["name"].partition(".")
-                kind = k.Kind(group, crd["version"], plural, crd["kind"])
-                found = self.session.list(kind)
+                found = self.session.list(kind_of(crd))
                 if found:
                     names = [
                         "/".join(filter(None, (o["metadata"].get("namespace"), o["metadata"]["name"]))) for o in found
@@ -240,10 +330,8 @@ class Removal:
                     for kind, name in wanted
                     if snapshot.get(kind, name, item.namespace) is not None
                 ]
-                # OLM may have made one more CSV of a plan that was approved just before.
-                verdicts[item.wanted.package] = (
-                    Verdict.pending("Removing", ", ".join(left)) if left else Verdict.ready("gone", stable_for=1.0)
-                )
+                csvs = [snapshot.get(k.CSV, csv["metadata"]["name"], item.namespace) for csv in item.csvs]
+                verdicts[item.wanted.package] = judge_leaving(left, csvs)
             return verdicts
 
         sources = [Source(k.SUBSCRIPTION)]
@@ -252,10 +340,12 @@ class Removal:
         ended = wait(self.session, sources, evaluate, timeout=self.wait_for or 0)
         if ended.phase != READY:
             hint = (
-                "Cause: OLM takes away what belongs to a ClusterServiceVersion; it must be running.\n"
+                "Cause: OLM takes away what belongs to a ClusterServiceVersion, and does not: is it running?\n"
+                f"  Namespace and OperatorGroup are left alone: {', '.join(item.namespace for item in going)}.\n"
                 "  To look further: oc get deployments -n openshift-operator-lifecycle-manager"
             )
-            raise WaitFailed(ended, "the operators to be gone", [hint], changed=True)
+            results = [self._result(item) for item in going]
+            raise WaitFailed(ended, "the operators to be gone", [hint], changed=True, operators=results)
         return ended.timeline
 
     def _clean_namespaces(self, leaving: t.Sequence[Leaving]) -> bool:
@@ -274,7 +364,10 @@ class Removal:
                 continue
             left = self._left_in(home, gone, names, pods)
             if any(text.startswith(("Subscription ", "ClusterServiceVersion ")) for text in left):
+                if is_ours(namespace):
+                    item.warnings.append(f"namespace {home} stays, it still holds {', '.join(left[:5])}")
                 continue
+            left += self._objects_in(home, [entry for entry in leaving if entry.removed])
             for group in self.session.list(k.OPERATOR_GROUP, home):
                 if is_ours(group):
                     changed = self.session.delete(k.OPERATOR_GROUP, group["metadata"]["name"], home) or changed
@@ -307,8 +400,18 @@ class Removal:
                 if (kind == k.POD and "ReplicaSet" in owners) or "ClusterServiceVersion" in owners:
                     continue
                 objects.append(obj)
-            left += still_used(home, objects)
+            left += still_used(objects)
         return left
+
+    def _objects_in(self, home: str, removed: t.Sequence[Leaving]) -> list[str]:
+        """Return objects of the operators' own APIs in a namespace: they would go with it."""
+        if not self.ignore_custom_resources or self.delete_crds:
+            return []  # there are none, or they are to go
+        found = []
+        for item in removed:
+            for crd in item.crds:
+                found += still_used(self.session.list(kind_of(crd), home))
+        return found
 
     def _until_namespaces_gone(self, names: t.Sequence[str]) -> None:
         def evaluate(snapshot: Snapshot) -> dict[str, Verdict]:

@@ -308,6 +308,26 @@ def predict_steps(target: Target, installed: str | None) -> list[str]:
     return [target.csv]
 
 
+def no_way(target: Target, installed: str | None, version: str, where: str) -> list[str]:
+    """Return why OLM will not go from what is installed to the target, as far as the catalog's summary tells."""
+    try:
+        if version_key(version) > version_key(target.version):
+            return [
+                f"{where}: {installed} is installed and newer than {target.csv}; OLM never goes back. Remove the "
+                "operator first (its custom resources stay), or ask for a newer version."
+            ]
+        jumps = target.csv != target.head and target.head_skip_range and in_range(version, target.head_skip_range)
+    except ValueError:
+        return []  # a version that is none: OLM will judge
+    if jumps:
+        return [
+            f"{where}: from {installed} OLM goes straight to {target.head} (skipRange {target.head_skip_range}) and "
+            f"not to {target.csv}. Ask for {target.head}, use a channel that ends at {target.csv}, or remove the "
+            "operator first (its custom resources stay)."
+        ]
+    return []
+
+
 @dataclasses.dataclass(frozen=True)
 class GroupDecision:
     """What is to be done about the OperatorGroup of a namespace."""

@@ -228,7 +228,9 @@ STATES: tuple[State, ...] = (
         "Delete the Subscription of {package} in {namespace} and run again (option recreate_dead_subscription does "
         "so).",
         "olm D9, scenarios 7 and 14",
-        "UpgradePending beside a plan that is Complete or gone: OLM never makes another.",
+        "UpgradePending beside a plan that is Complete or gone: OLM never makes another. A deleted pending plan looks "
+        "the same until OLM has made the next: then the longer time counts.",
+        stale=120,
     ),
     State(
         "subscription/BundleUnpackFailed",
@@ -261,6 +263,15 @@ STATES: tuple[State, ...] = (
         "With none or two OperatorGroups OLM says and does nothing at all, for ever.",
     ),
     State(
+        "subscription/NoWay",
+        300,
+        "Choose a channel or version that the installed one leads to, or remove the operator first (its custom "
+        "resources stay).",
+        "olm 0; 2, scenario 13",
+        "OLM says nothing of a channel without a way; but it calls a healthy upgrade AtLatestKnown for up to 95 s as "
+        "well.",
+    ),
+    State(
         "subscription/CatalogNotReady",
         None,
         "Repair the catalog's pod, or delete a catalog that nobody needs.",
@@ -273,7 +284,9 @@ STATES: tuple[State, ...] = (
         120,
         "Look at CatalogSource {catalog} and its pod; a catalog that nobody needs can be deleted.",
         "olm D4, scenario 5",
-        "A catalog that comes back is READY up to 67 s later, and the text stays for another 50 s.",
+        "A catalog that comes back is READY up to 67 s later. The text stays even then, and when it was deleted, since "
+        "OLM tries again with longer and longer pauses: we touch our Subscription, which ends the pause.",
+        stale=300,
     ),
     State(
         "resolution/NoSuchCatalog",

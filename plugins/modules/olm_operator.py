@@ -119,8 +119,10 @@ options:
     default: false
   recreate_dead_subscription:
     description:
-      - Delete and create again a Subscription whose InstallPlan is done but whose ClusterServiceVersion is missing.
-        OLM never goes on with such a one.
+      - Delete and create again a Subscription whose InstallPlan is done but whose ClusterServiceVersion is missing, or
+        whose failed InstallPlan somebody has deleted. OLM never goes on with such a one.
+      - In the second case both ClusterServiceVersions of the upgrade that failed are deleted as well, so that the
+        operator does not run for a moment. CustomResourceDefinitions and their objects stay.
     type: bool
     default: false
   ignore_custom_resources:
@@ -144,9 +146,10 @@ requirements:
   - kubernetes >= 24.2.0
   - PyYAML >= 3.11
 notes:
-  - Needs to list Subscriptions, OperatorGroups and CatalogSources in all namespaces and PackageManifests in the
-    catalog's; to list and watch InstallPlans, ClusterServiceVersions and Deployments in the operators' namespaces; to
-    create Namespaces, OperatorGroups and Subscriptions, and to patch InstallPlans. Missing rights are told at once.
+  - Needs to list and watch Subscriptions, OperatorGroups and CatalogSources in all namespaces, to list PackageManifests
+    in the catalog's; to get, list and watch InstallPlans, ClusterServiceVersions and Deployments in the operators'
+    namespaces; to create and patch Namespaces, OperatorGroups and Subscriptions, and to patch InstallPlans. Missing
+    rights are told all at once, with the smallest roles that grant them.
 """
 
 EXAMPLES = r"""
@@ -225,6 +228,10 @@ operators:
       description: CustomResourceDefinitions that the operator owns.
       type: list
       elements: str
+    removed:
+      description: What this call removed, with O(state=absent).
+      type: list
+      elements: str
     leftovers:
       description: What OLM leaves behind, after a removal.
       type: list
@@ -233,6 +240,11 @@ operators:
       description: What is worth knowing, such as a deprecation.
       type: list
       elements: str
+roles:
+  description: The smallest ClusterRole and Roles that grant the missing rights.
+  returned: when rights are missing
+  type: list
+  elements: dict
 timeline:
   description: State changes while waiting.
   returned: always

@@ -83,8 +83,11 @@ def channels(package: Mapping[str, Any], openshift: str) -> dict[str, list[dict[
 def crd(reference: Mapping[str, Any]) -> dict[str, Any]:
     """Return one CustomResourceDefinition: `file` in crds/, cut to `versions`, stripped of the `without` schema fields.
 
+    Without a file it is a small one of `kind`, `group`, `versions` and, if given, `spec` (the schema of that field).
     Raises CatalogError when a version or a field is named that the file does not have.
     """
+    if "file" not in reference:
+        return _small_crd(reference)
     definition: dict[str, Any] = json.loads(_crd_text(reference["file"]))
     wanted = reference.get("versions")
     if wanted:
@@ -102,6 +105,31 @@ def crd(reference: Mapping[str, Any]) -> dict[str, Any]:
     for path in reference.get("without", ()):
         _drop_field(definition, path, reference["file"])
     return definition
+
+
+def _small_crd(reference: Mapping[str, Any]) -> dict[str, Any]:
+    kind, group = reference["kind"], reference["group"]
+    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"type": "object", "properties": {"spec": reference.get("spec", free), "status": free}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.lower()}s.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "listKind": f"{kind}List", "plural": f"{kind.lower()}s", "singular": kind.lower()},
+            "versions": [
+                {
+                    "name": name,
+                    "served": state != "old",
+                    "storage": state == "storage",
+                    "schema": {"openAPIV3Schema": schema},
+                }
+                for name, state in reference["versions"].items()
+            ],
+        },
+    }
 
 
 def bundle_objects(package: Mapping[str, Any], row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -160,10 +188,13 @@ def package_documents(
     for channel, channel_entries in entries.items():
         documents.append({"schema": "olm.channel", "package": name, "name": channel, "entries": channel_entries})
     for bundle, objects in bundles.items():
-        properties = _properties(name, objects)
+        image = package.get("bundle_image", "")
+        properties = _properties(name, objects, inline=not image)
         documents.append(
-            {"schema": "olm.bundle", "name": bundle, "package": name, "image": "", "properties": properties}
+            {"schema": "olm.bundle", "name": bundle, "package": name, "image": image, "properties": properties}
         )
+    if package.get("deprecations"):
+        documents.append({"schema": "olm.deprecations", "package": name, "entries": list(package["deprecations"])})
     return documents
 
 
@@ -378,8 +409,11 @@ def _owned(crds: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     ]
 
 
-def _properties(package: str, objects: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The bundle's properties: its name and version, the APIs that it provides and requires, and its manifests."""
+def _properties(package: str, objects: Sequence[Mapping[str, Any]], inline: bool) -> list[dict[str, Any]]:
+    """The bundle's properties: its name and version, the APIs that it provides and requires, and its manifests.
+
+    Manifests that are not inline would be in the bundle's image: then a summary of its CSV stands for them.
+    """
     csv = objects[0]
     properties: list[dict[str, Any]] = [
         {"type": "olm.package", "value": {"packageName": package, "version": csv["spec"]["version"]}}
@@ -399,6 +433,10 @@ def _properties(package: str, objects: Sequence[Mapping[str, Any]]) -> list[dict
         group = required["name"].split(".", 1)[1]
         value = {"group": group, "version": required["version"], "kind": required["kind"]}
         properties.append({"type": "olm.gvk.required", "value": value})
+    if not inline:
+        described = {key: csv["spec"][key] for key in ("displayName", "installModes", "minKubeVersion", "provider")}
+        properties.append({"type": "olm.csv.metadata", "value": described})
+        return properties
     for manifest in objects:
         text = json.dumps(manifest, separators=(",", ":"), sort_keys=True, default=str)
         data = base64.b64encode(text.encode()).decode()

@@ -150,14 +150,41 @@ def test_steps_on_the_way_are_approved_and_what_leads_past_is_refused() -> None:
 
 
 def test_collateral_is_refused_by_name_and_dependencies_are_told_apart() -> None:
+    step = {"resolving": "needed.v1.0.0", "resource": {"kind": "Subscription"}}
+    both = plan("thing.v1.1.0", "other.v2.0.0", "needed.v1.0.0", "helper.v2.0.0", plan=[step])
     other = subscription(name="other", currentCSV="other.v2.0.0")
-    both = plan("thing.v1.1.0", "other.v2.0.0", "needed.v1.0.0")
-    refused = decide(subscription(**PENDING), both, [other])
+    known = subscription(name="helper-stable", currentCSV="helper.v2.0.0")
+    known["metadata"]["annotations"] = {"olm.generated-by": "install-old"}
+    refused = decide(subscription(**PENDING), both, [other, known])
     assert refused.action == "refuse"
     assert refused.collateral == ("other.v2.0.0",)
-    allowed = decide(subscription(**PENDING), both, [other], allow_collateral=("other.v2.0.0",))
+    assert decide(subscription(**PENDING), both, [known]).collateral == ("other.v2.0.0",)  # its status lags behind
+    allowed = decide(subscription(**PENDING), both, [other, known], allow_collateral=("other.v2.0.0",))
     assert allowed.action == "approve"
-    assert allowed.dependencies == ("needed.v1.0.0",)
+    assert allowed.dependencies == ("needed.v1.0.0", "helper.v2.0.0")
+
+
+def test_an_old_plan_that_was_left_over_is_not_on_the_way() -> None:
+    entries = (("thing.v1.3.0", "1.3.0"), *ENTRIES)
+    target = Target("stable", "thing.v1.3.0", "1.3.0", entries, "thing.v1.3.0", None, (), None, ())
+    assert judging.on_the_way(target, "thing.v1.2.0", "thing.v1.1.0")
+    assert not judging.on_the_way(target, "thing.v1.0.0", "thing.v1.1.0")
+    assert not judging.on_the_way(target, "thing.v1.1.0", "thing.v1.1.0")
+
+
+def test_a_plan_that_is_tried_again_tells_why_although_its_csv_is_there() -> None:
+    text = (
+        'retrying execution due to error: risk of data loss updating "things.thing.com": new CRD removes version v1 '
+        "that is listed as a stored version on the existing CRD"
+    )
+    seen = view(
+        subscription(currentCSV="thing.v1.1.0", installedCSV="thing.v1.1.0"),
+        plan=plan(phase="Installing", approved=True, message=text),
+        csvs=[csv(phase="Pending", reason="RequirementsNotMet"), csv("thing.v1.0.0", "Replacing")],
+    )
+    verdict = judging.judge(WANTED, TARGET, seen)
+    assert (verdict.state, verdict.reason) == ("pending", "InstallPlanRetrying")
+    assert "status.storedVersions" in verdict.message
 
 
 @pytest.mark.parametrize("reason", ["TooManyOperatorGroups", "UnsupportedOperatorGroup", "InvalidInstallStrategy"])
@@ -368,3 +395,21 @@ def test_recorded_situations(name: str, reason: str) -> None:
     verdict = judging.judge(wanted, target, seen)
     expected = "DeploymentNotReady" if reason == "Settling" else reason
     assert verdict.reason == expected, verdict
+
+
+def test_a_catalog_that_is_back_or_deleted_gets_longer() -> None:
+    def grace(name: str, state: str) -> float:
+        text = f"error using catalogsource openshift-marketplace/{name}: failed to list bundles: connection refused"
+        return judging.judge(WANTED, TARGET, view(subscription(failed(text)), catalog=state)).grace
+
+    def backs_off(name: str, state: str) -> bool:
+        text = f"error using catalogsource openshift-marketplace/{name}: failed to list bundles: connection refused"
+        return judging.backs_off(view(subscription(failed(text)), catalog=state))
+
+    assert not backs_off("redhat-operators", "TRANSIENT_FAILURE")
+    assert backs_off("redhat-operators", "READY")
+    assert backs_off("deleted", "READY")
+    assert not judging.backs_off(view(subscription()))
+    assert grace("redhat-operators", "TRANSIENT_FAILURE") == 120
+    assert grace("redhat-operators", "READY") == 300
+    assert grace("deleted", "READY") == 300

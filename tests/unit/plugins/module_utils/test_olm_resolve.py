@@ -181,3 +181,21 @@ def test_a_created_group_fits_an_operator_that_cannot_watch_everything() -> None
 def test_the_component_label_is_cut_as_olm_cuts_it() -> None:
     key = resolving.component_label("a" * 40, "b" * 21 + "-" + "c" * 20)
     assert key == "operators.coreos.com/" + "a" * 40 + "." + "b" * 21
+
+
+@pytest.mark.parametrize(
+    ("installed", "wanted", "says"),
+    [
+        ("1.2.0", "1.1.0", "OLM never goes back"),
+        ("1.0.0", "1.1.0", "OLM goes straight to thing.v1.2.0 (skipRange >=1.0.0 <1.2.0)"),
+        ("1.0.0", "1.2.0", ""),
+        ("0.9.0", "1.1.0", ""),  # the head does not skip it
+        ("of today", "1.1.0", ""),  # OLM will judge
+    ],
+)
+def test_ways_that_olm_does_not_go(installed: str, wanted: str, says: str) -> None:
+    entries = tuple((f"thing.v{version}", version) for version in ("1.2.0", "1.1.0", "1.0.0"))
+    skips = ">=1.0.0 <1.2.0"
+    target = resolving.Target("stable", f"thing.v{wanted}", wanted, entries, "thing.v1.2.0", skips, (), None, ())
+    found = resolving.no_way(target, f"thing.v{installed}", installed, "operators[thing]")
+    assert [says in text for text in found] == ([True] if says else [])

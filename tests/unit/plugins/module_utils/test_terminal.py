@@ -187,8 +187,11 @@ CASES: dict[str, t.Callable[[], Verdict]] = {
         o.subscription(("BundleUnpacking", "True", "UnpackingInProgress"))
     ),
     "subscription/OperatorGroups": lambda: installing(groups=[]),
+    "subscription/NoWay": lambda: installing(o.subscription(state="AtLatestKnown", installedCSV="thing.v0")),
     "subscription/CatalogNotReady": lambda: installing(catalogs=[o.catalog("TRANSIENT_FAILURE")]),
-    "resolution/CatalogUnhealthy": unresolved("error using catalogsource market/cat: failed to list bundles"),
+    "resolution/CatalogUnhealthy": unresolved(
+        "error using catalogsource market/cat: failed to list bundles", catalogs=[o.catalog("TRANSIENT_FAILURE")]
+    ),
     "resolution/NoSuchCatalog": unresolved("no operators found from catalog nosuch in namespace market"),
     "resolution/NoSuchPackage": unresolved("no operators found in package thing in the catalog"),
     "resolution/NoSuchChannel": unresolved("no operators found in channel nosuch of package thing"),

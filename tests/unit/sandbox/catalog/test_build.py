@@ -249,6 +249,38 @@ def test_webhooks_requirements_and_other_objects_are_passed_on(tmp_path: Path) -
     assert required == [{"group": "example.com", "version": "v1", "kind": "Gadget"}]
 
 
+def test_a_package_in_its_own_words(tmp_path: Path) -> None:
+    """A small CRD without a file, bundles that OLM has to unpack, deprecations."""
+    gone = {"reference": {"schema": "olm.channel", "name": "fast"}, "message": "use stable"}
+    sized = {"type": "object", "required": ["size"], "properties": {"size": {"type": "integer"}}}
+    versions = {"v1alpha1": "old", "v1": "storage"}
+    extra = {
+        **PACKAGES["openshift-gitops-operator"],
+        "name": "small",
+        "csv": "small.v@VERSION@",
+        "crds": [{"kind": "Gadget", "group": "example.com", "versions": versions, "spec": sized}],
+        "bundle_image": "registry.example.com/small:v1",
+        "deprecations": [gone],
+    }
+    build.write(tmp_path, extra=[extra])
+    written = documents(tmp_path, "small")
+    assert written[-1] == {"schema": "olm.deprecations", "package": "small", "entries": [gone]}
+    bundle = next(d for d in written if d["schema"] == "olm.bundle")
+    assert bundle["image"] == "registry.example.com/small:v1"
+    properties = {p["type"]: p["value"] for p in bundle["properties"]}
+    assert properties["olm.gvk"] == {"group": "example.com", "version": "v1", "kind": "Gadget"}
+    assert properties["olm.csv.metadata"]["displayName"] == "Red Hat OpenShift GitOps"
+    assert "olm.bundle.object" not in properties
+    definition = build.crd(extra["crds"][0])
+    assert definition["metadata"]["name"] == "gadgets.example.com"
+    assert [(v["name"], v["served"], v["storage"]) for v in definition["spec"]["versions"]] == [
+        ("v1alpha1", False, False),
+        ("v1", True, True),
+    ]
+    schema = definition["spec"]["versions"][1]["schema"]["openAPIV3Schema"]
+    assert schema["properties"]["spec"] == sized
+
+
 def write_bundle(folder: Path, name: str, version: str) -> Path:
     folder.mkdir()
     csv = {
