@@ -7,13 +7,17 @@
 from __future__ import annotations
 
 import calendar
+import re
 import time
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _knative as kn
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _network as network
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _sonataflow as sf
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
+    CREATED_LABEL,
     ApiError,
     Object,
     Session,
@@ -36,24 +40,25 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     Snapshot,
     Source,
     Verdict,
+    current,
     wait,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
+    JOB_LABEL,
+    ended,
 )
 
 TOUCHED = "rhdh.orchestrator/touched"  # annotation: its change makes the operator look again at once
 TOUCH_PAUSE = 20.0  # seconds between touches
+TOUCHES = 10
 YOUNG = 10.0  # seconds of a platform's life in which the operator may write back what it had read before
 SETTLE = 3.0  # seconds that a patch must have stayed
 REAPPLY_PAUSE = 1.0  # seconds before a reverted patch is sent again
 REAPPLIES = 10
 SERVICE_PORT = 80
-
-
-def owner_backstage(platform: Object | None) -> str:
-    """Return the name of the Backstage that owns a platform, or an empty string."""
-    for owner in ((platform or {}).get("metadata") or {}).get("ownerReferences") or []:
-        if owner.get("kind") == "Backstage":
-            return t.cast(str, owner["name"])
-    return ""
+ASK_AGAIN = 0.2  # seconds until a service that does not answer is asked again: no watch tells when it does
+ASKING = 5.0  # seconds of asking in one look at everything
+UNTOLD = {"owner", "spec", "leftovers", "cluster"}  # parts that the platform's own objects tell nothing about
 
 
 def applied_by(platform: Object | None, manager: str) -> bool:
@@ -66,22 +71,29 @@ def ownership_problems(params: t.Mapping[str, t.Any], platforms: t.Sequence[Obje
     """Return why the wanted platform does not go together with what the namespace has."""
     name, namespace = params["name"], params["namespace"]
     live = next((item for item in platforms if item["metadata"]["name"] == name), None)
-    owner = owner_backstage(live)
-    if params["managed_by"] == "hub":
-        if owner and owner != params["hub_name"]:
-            return [
-                f"SonataFlowPlatform {namespace}/{name} belongs to the Backstage {owner!r}, not {params['hub_name']!r}."
-            ]
-        return []
-    if owner:
-        return [f"SonataFlowPlatform {namespace}/{name} belongs to the Backstage {owner!r}: use managed_by: hub."]
-    others = [item["metadata"]["name"] for item in platforms if item["metadata"]["name"] != name]
-    if live is None and others:
+    owner = sf.owner_backstage(live)
+    if params["managed_by"] == "hub" and owner and owner != params["hub_name"]:
         return [
-            f"Namespace {namespace} has the SonataFlowPlatform {', '.join(others)} already; "
+            f"SonataFlowPlatform {namespace}/{name} belongs to the Backstage {owner!r}, not {params['hub_name']!r}."
+        ]
+    if params["managed_by"] == "self" and owner:
+        return [f"SonataFlowPlatform {namespace}/{name} belongs to the Backstage {owner!r}: use managed_by: hub."]
+    others = [item for item in platforms if item["metadata"]["name"] != name]
+    staying = [item["metadata"]["name"] for item in others if not item["metadata"].get("deletionTimestamp")]
+    if live is None and staying:
+        return [
+            f"Namespace {namespace} has the SonataFlowPlatform {', '.join(staying)} already; "
             "a second one stays Duplicated. Use its name, or delete it."
         ]
     return []
+
+
+def of_operator(causes: t.Iterable[Object], live: Object) -> bool:
+    """Tell whether all fields of a conflict are held by the operator, which is who writes the platform's status."""
+    entries = live["metadata"].get("managedFields") or []
+    operators = {entry["manager"] for entry in entries if entry.get("subresource") == "status"}
+    holders = [re.search(r'conflict with "([^"]+)"', cause.get("message") or "") for cause in causes]
+    return bool(holders) and all(found is not None and found.group(1) in operators for found in holders)
 
 
 def age(obj: Object, now: float) -> float:
@@ -102,17 +114,26 @@ class Platform:
         self.hub = params["managed_by"] == "hub"
         self.deadline = time.monotonic() + params["wait_timeout"]
         self.started = time.monotonic()
-        self.action, self.before, self.after = "none", None, None
+        self.action = "none"
+        self.before: Object | None = None
+        self.after: Object | None = None
+        self.cluster: str = params.get("cluster_platform") or ""
+        self.cluster_action = "none"
+        self.policies: list[str] = []  # NetworkPolicies that were written
+        self.cleared: list[str] = []  # Triggers and SinkBindings that eventing left behind
         self.rotated: list[str] = []
         self.warnings: list[str] = []
         self.graphql: Object = {"status": "skipped", "definitions": None}
         self.touches = 0
         self._body: Object = {}
         self._applied_at: float | None = None  # monotonic; None while no patch has to be watched
+        self._deleted: set[str] = set()  # uids of what was deleted
+        self._removed: Object = {}  # what our patch has taken out of the spec
         self._settle = SETTLE  # seconds that the present patch must stay
         self._reapplied = 0
         self._touched_at = 0.0
-        self._broker_ready_at: float | None = None
+        self._behind_since: float | None = None
+        self._waited_for_cause = False  # whether something outside was seen not to be ready
 
     # -- present ------------------------------------------------------------------------------------------------
 
@@ -128,11 +149,25 @@ class Platform:
             problems += self._kind_problems()
         if database is not None and self.params["database"]:
             problems += self._database_problems(database)
+        if self.cluster:
+            problems += self._cluster_problems()
         if problems:
             raise InputError(problems)
         changed = {**sf.our_variables(live), **self._rotation(live)}
         self._body = sf.desired(self.params, database, changed)
         self.before = live
+        self._bring_about(live)
+        for what in sf.kept_in_deployment(self.before, self.after or self.before):
+            self.warnings.append(f"{what} stays in the service's Deployment until that is deleted once.")
+        if self.cluster:
+            body = sf.cluster_platform(self.cluster, self.name, self.namespace)
+            self.cluster_action = self.session.ensure(k.SONATAFLOW_CLUSTER_PLATFORM, body).action
+        if self.params.get("network_policies"):
+            self._let_in()
+        if self.session.check_mode and live is not None:
+            self._predict(live)
+
+    def _bring_about(self, live: Object | None) -> None:
         if not self.hub:
             self._write(live)
         elif live is not None:
@@ -173,23 +208,54 @@ class Platform:
             f"not as {k.SONATAFLOW_PLATFORM.version}: the Serverless Logic operator is of another generation."
         ]
 
+    def _let_in(self) -> None:
+        """Bring the NetworkPolicies of a platform of our own about."""
+        platform = t.cast(Object, self.after or self.before)
+        # A platform that check mode only predicts has no uid yet.
+        metadata = {"uid": "predicted", **platform["metadata"]}
+        changes = network.ensure(self.session, {**platform, "metadata": metadata}, self.params["workflow_namespaces"])
+        self.policies = [change.after["metadata"]["name"] for change in changes if change.changed]
+
+    def _cluster_problems(self) -> list[str]:
+        found = self.session.list(k.SONATAFLOW_CLUSTER_PLATFORM)
+        return sf.cluster_problems(self.cluster, self.name, self.namespace, found)
+
     def _rotation(self, live: Object | None) -> dict[str, str]:
         """Return the new value of our variable for each service whose pods run with an outdated Secret."""
-        name = sf.secret_of(live)
-        if not name:
-            return {}
-        try:
-            secret = self.session.get(k.SECRET, name, self.namespace)
-        except ApiError as exc:
-            if not exc.forbidden:
-                raise
-            self.warnings.append(f"Secret {name} cannot be read: whether it was rotated was not checked.")
-            return {}
-        if secret is None:
+        names = sf.secrets_of(live)
+        secrets: dict[str, Object | None] = {}
+        for name in sorted(set(names.values())):
+            try:
+                secrets[name] = self.session.get(k.SECRET, name, self.namespace)
+            except ApiError as exc:
+                if not exc.forbidden:
+                    raise
+                self.warnings.append(f"Secret {name} cannot be read: whether it was rotated was not checked.")
+        held = {service: secret for service, name in names.items() if (secret := secrets.get(name)) is not None}
+        if not held:
             return {}
         pods = self.session.list(k.POD, self.namespace, label_selector=sf.SERVICE_LABEL)
-        self.rotated = [service for service in sf.SERVICES if sf.stale(pods, self.name, service, secret)]
-        return {service: sf.changed_at(secret) for service in self.rotated}
+        self.rotated = [service for service, secret in held.items() if sf.stale(pods, self.name, service, secret)]
+        return {service: sf.changed_at(held[service]) for service in self.rotated}
+
+    def _predict(self, live: Object) -> None:
+        """In check mode, find what the wait would do: take eventing's leftovers away, wake the operator."""
+        after = self.after or live
+        if not sf.sends_events(after):
+            left = [
+                item
+                for source in self._left_sources(after)
+                for item in self.session.list(source.kind, source.namespace, label_selector=f"app={self.name}")
+                if sf.belongs(item, live)
+            ]
+            self.cleared = [_called(item) for item in left]
+        broker = self._broker()
+        found = self.session.get(k.BROKER, *broker) if broker else None
+        jobs = self.session.list(k.JOB, self.namespace) if self._by_job() else []
+        deployments = self.session.list(k.DEPLOYMENT, self.namespace, label_selector=sf.SERVICE_LABEL)
+        made = {item["metadata"]["name"]: item for item in deployments}
+        if age(live, time.time()) > YOUNG and sf.behind(live, made) and self._may_go_on(live, found, jobs):
+            self.touches = 1
 
     def _adopt(self, live: Object) -> None:
         """Write what we own in a platform of the Developer Hub operator, if anything."""
@@ -201,25 +267,39 @@ class Platform:
     def _write(self, live: Object | None) -> None:
         try:
             change = self.session.ensure(k.SONATAFLOW_PLATFORM, self._body, mark_created=not self.hub)
+            if self.session.check_mode and change.action == "created":
+                self._ask_server()
         except ApiError as exc:
             raise InputError([self._refused(exc)]) from exc
         self.action, self.after = change.action, change.after
         if change.action == "patched" and not self.session.check_mode and live is not None:
             self._applied_at = time.monotonic()
+            self._removed = sf.removed(live["spec"], change.after["spec"])
             self._settle = max(SETTLE, YOUNG - age(live, time.time()))
+
+    def _ask_server(self) -> None:
+        """Have the server check a platform that is to be made; on an empty cluster it cannot."""
+        try:
+            self.session.apply(k.SONATAFLOW_PLATFORM, self._body, dry_run=True)
+        except ApiError as exc:
+            if not exc.not_found:
+                raise
 
     def _refused(self, exc: ApiError) -> str:
         where = f"SonataFlowPlatform {self.namespace}/{self.name}"
-        if exc.conflict and exc.details.get("causes"):
+        if exc.foreign_fields:
             causes = [f"{cause.get('field')}: {cause.get('message')}" for cause in exc.details["causes"]]
-            return f"{where}: fields that somebody else owns were not taken from them. " + "; ".join(causes)
+            told = sf.user_path("; ".join(causes), self.params)
+            return f"{where}: fields that somebody else owns were not taken from them. {told}"
         if exc.status in (400, 422) or exc.undeclared_field:
-            return f"{where} was refused: {sf.user_path(exc.message)}"
+            return f"{where} was refused: {sf.user_path(exc.message, self.params)}"
+        if exc.not_found:
+            return f"{where} cannot be made: {exc.message}."
         raise exc
 
     def wait(self) -> Result:
         """Wait until the platform is ready to the end. Raises WaitFailed."""
-        ended = wait(self.session, self._sources(), self._judge, timeout=self._left(), act=self._act)
+        ended = wait(self.session, self._sources(), self._judge, timeout=self._seconds(), act=self._act)
         if ended.phase != READY:
             raise WaitFailed(ended, self._what(), causes=self._hints(ended), **self.facts(ended.snapshot))
         return ended
@@ -227,8 +307,8 @@ class Platform:
     def _what(self) -> str:
         return f"SonataFlowPlatform {self.namespace}/{self.name} to be ready"
 
-    def _left(self) -> float:
-        return max(1.0, self.deadline - time.monotonic())
+    def _seconds(self) -> float:
+        return float(max(1.0, self.deadline - time.monotonic()))
 
     def _broker(self) -> tuple[str, str] | None:
         given = (self.params.get("eventing") or {}).get("broker")
@@ -246,12 +326,26 @@ class Platform:
             sources.append(Source(kind, self.namespace, label_selector=sf.SERVICE_LABEL, optional=detail))
         if self._by_job():
             sources.append(Source(k.JOB, self.namespace))
+            sources.append(Source(k.POD, self.namespace, label_selector=JOB_LABEL, optional=True))
         broker = self._broker()
         if broker:
             sources.append(Source(k.BROKER, broker[1], broker[0]))
             sources.append(Source(k.TRIGGER, broker[1]))
             sources.append(Source(k.SINK_BINDING, self.namespace, f"{self.name}-jobs-service-sb"))
+        else:
+            sources += self._left_sources(self.after or self.before)
+        if self.cluster:
+            sources.append(Source(k.SONATAFLOW_CLUSTER_PLATFORM))
         return sources
+
+    def _left_sources(self, platform: Object | None) -> list[Source]:
+        """Return where to look for what eventing left behind in a platform that has none any more."""
+        if sf.sends_events(platform):
+            return []
+        homes = sorted({namespace for namespace, _name in sf.triggers_of(platform)})
+        sources = [Source(k.TRIGGER, home, label_selector=f"app={self.name}") for home in homes]
+        binding = f"{self.name}-jobs-service-sb"
+        return [*sources, Source(k.SINK_BINDING, self.namespace, binding)] if homes else []
 
     def _judge(self, snapshot: Snapshot) -> dict[str, Verdict]:
         verdicts = self._judge_objects(snapshot)
@@ -267,30 +361,62 @@ class Platform:
         eventing = None
         if broker:
             binding = snapshot.get(k.SINK_BINDING, f"{self.name}-jobs-service-sb", self.namespace)
-            eventing = (snapshot.get(k.BROKER, *broker), binding, snapshot.list(k.TRIGGER))
-        return sf.judge(
+            found = snapshot.get(k.BROKER, *broker)
+            eventing = (found, binding, snapshot.list(k.TRIGGER), snapshot.served(k.BROKER))
+        deployments = _by_name(snapshot.list(k.DEPLOYMENT))
+        verdicts = sf.judge(
             self.name,
             snapshot.list(k.SONATAFLOW_PLATFORM),
-            {item["metadata"]["name"]: item for item in snapshot.list(k.DEPLOYMENT)},
+            deployments,
             snapshot.list(k.POD),
             snapshot.list(k.ENDPOINT_SLICE),
             snapshot.list(k.JOB) if self._by_job() else None,
             eventing,
+            self._off(),
         )
+        live = snapshot.get(k.SONATAFLOW_PLATFORM, self.name, self.namespace)
+        if live is not None and self.hub:
+            verdicts["owner"] = sf.judge_owner(live, self.params["hub_name"])
+        if live is not None and self._left_sources(live):
+            jobs = deployments.get(sf.service_name(self.name, "job_service"))
+            verdicts["leftovers"] = sf.judge_leftovers(self._left(snapshot, live), jobs)
+        if self.cluster:
+            clusters = snapshot.list(k.SONATAFLOW_CLUSTER_PLATFORM)
+            verdicts["cluster"] = sf.judge_cluster_platform(self.cluster, self.name, self.namespace, clusters)
+        return verdicts
+
+    @staticmethod
+    def _left(snapshot: Snapshot, live: Object) -> list[Object]:
+        """Return the Triggers and SinkBindings of a platform whose eventing was switched off."""
+        if sf.sends_events(live):
+            return []
+        return [item for item in snapshot.list(k.TRIGGER) + snapshot.list(k.SINK_BINDING) if sf.belongs(item, live)]
 
     def _judge_spec(self, live: Object) -> Verdict:
         """Judge whether our patch has stayed: the operator writes back an old spec on a young platform."""
-        if not contains(live["spec"], self._body["spec"]):
+        if self._is_reverted(live):
             return Verdict.pending("PatchReverted", "the operator wrote back what it had read before our patch")
         return Verdict.ready("stayed", stable_for=self._settle)
 
+    def _is_reverted(self, live: Object) -> bool:
+        return not contains(live["spec"], self._body["spec"]) or bool(sf.restored(live["spec"], self._removed))
+
     def _probe(self, live: Object) -> Verdict:
+        """Ask the services until they answer, for some seconds."""
+        until = min(time.monotonic() + ASKING, self.deadline)
+        while True:
+            verdict = self._ask(live)
+            if verdict.state == READY or time.monotonic() + ASK_AGAIN > until:
+                return verdict
+            time.sleep(ASK_AGAIN)
+
+    def _ask(self, live: Object) -> Verdict:
         """Ask the services themselves, through the API server."""
-        services = [s for s in sf.wanted_services(live) if not self._switched_off(live, s)]
+        services = [service for service in sf.wanted_services(live) if service not in self._off()]
         for service in services:
             name = sf.service_name(self.name, service)
-            answer = self.session.service_proxy("GET", self.namespace, name, SERVICE_PORT, sf.READY_PATH)
-            if answer[0] == 403:
+            answer = self._talk("GET", name, sf.READY_PATH)
+            if sf.refused(*answer):
                 text = "The services were not asked: the credentials lack get on services/proxy."
                 self.warnings.append(text)
                 return Verdict.ready(text)
@@ -300,9 +426,8 @@ class Platform:
         if "data_index" not in services:
             return Verdict.ready("healthy")
         index = sf.service_name(self.name, "data_index")
-        query = {"query": sf.GRAPHQL}
-        answer = self.session.service_proxy("POST", self.namespace, index, SERVICE_PORT, "/graphql", query)
-        if answer[0] == 403:
+        answer = self._talk("POST", index, "/graphql", {"query": sf.GRAPHQL})
+        if sf.refused(*answer):
             self.warnings.append("GraphQL was not asked: the credentials lack create on services/proxy.")
             return Verdict.ready("healthy; GraphQL not asked")
         good, said, count = sf.graphql(*answer)
@@ -311,10 +436,13 @@ class Platform:
         self.graphql = {"status": "ok", "definitions": count}
         return Verdict.ready(f"healthy; {said}")
 
-    @staticmethod
-    def _switched_off(live: Object, service: str) -> bool:
-        block = live["spec"]["services"][sf.SERVICES[service][0]]
-        return (block.get("podTemplate") or {}).get("replicas") == 0
+    def _talk(self, method: str, service: str, path: str, body: Object | None = None) -> tuple[int, str]:
+        timeout = min(10.0, self._seconds())
+        return self.session.service_proxy(method, self.namespace, service, SERVICE_PORT, path, body, timeout)
+
+    def _off(self) -> list[str]:
+        """Return the services that were asked for with 0 replicas."""
+        return [service for service in sf.SERVICES if (self.params.get(service) or {}).get("replicas") == 0]
 
     def _act(self, snapshot: Snapshot) -> None:
         """Repair what waiting alone does not: adopt a new platform, send a reverted patch again, wake the operator."""
@@ -322,40 +450,94 @@ class Platform:
         if live is None or live["metadata"].get("deletionTimestamp"):
             return
         now = time.monotonic()
-        if self.hub and self.before is None and self.after is None and self._body["spec"]:
-            self._adopt(live)
-            return
-        if self._applied_at is not None and not contains(live["spec"], self._body["spec"]):
-            if now - self._applied_at >= REAPPLY_PAUSE and self._reapplied < REAPPLIES:
-                # The fields were ours a moment ago; the operator's write took their ownership along with the values.
-                self._reapplied += 1
-                self._applied_at = now
-                self.session.apply(k.SONATAFLOW_PLATFORM, self._body, force=True)
-            return
+        try:
+            if self.hub and self._body["spec"] and live["metadata"]["uid"] != self._body["metadata"].get("uid"):
+                self._adopt(live)  # the Developer Hub operator has made it, or made it anew
+                return
+            if self._applied_at is not None and self._is_reverted(live):
+                self._apply_again(live, now)
+                return
+        except ApiError as exc:
+            if exc.conflict:  # it was replaced in this moment: the next look shows it
+                return
+            raise
+        if current(live) and (self._applied_at is None or now - self._applied_at >= self._settle):
+            self._clear_left(self._left(snapshot, live))
         self._wake(snapshot, live, now)
+        clusters = snapshot.list(k.SONATAFLOW_CLUSTER_PLATFORM)
+        if self.cluster and sf.promotable(self.cluster, clusters):
+            self._touch(k.SONATAFLOW_CLUSTER_PLATFORM, self.cluster, None, now)
+
+    def _apply_again(self, live: Object, now: float) -> None:
+        """Send a reverted patch again: the operator's write took our values, and often their ownership, along."""
+        if self._applied_at is None or now - self._applied_at < REAPPLY_PAUSE or self._reapplied >= REAPPLIES:
+            return
+        self._reapplied += 1
+        self._applied_at = now
+        again = sf.restored(live["spec"], self._removed)
+        if again:  # apply does not take away what the operator has made its own; stale, this is refused with a conflict
+            version = {"resourceVersion": live["metadata"]["resourceVersion"]}
+            self.session.patch(k.SONATAFLOW_PLATFORM, self.name, self.namespace, {"metadata": version, "spec": again})
+            return
+        try:
+            self.session.apply(k.SONATAFLOW_PLATFORM, self._body)
+        except ApiError as exc:
+            if not exc.foreign_fields:
+                raise
+            if not of_operator(exc.details["causes"], live):
+                raise InputError([self._refused(exc)]) from exc
+            self.session.apply(k.SONATAFLOW_PLATFORM, self._body, force=True)
+
+    def _clear_left(self, left: t.Iterable[Object]) -> None:
+        """Delete what eventing left behind; the operator does not, and the Job Service would go on sending."""
+        for item in left:
+            metadata = item["metadata"]
+            if metadata.get("deletionTimestamp") or metadata["uid"] in self._deleted:
+                continue
+            kind = k.TRIGGER if item["kind"] == "Trigger" else k.SINK_BINDING
+            self.session.delete(kind, metadata["name"], metadata["namespace"], uid=metadata["uid"])
+            self._deleted.add(metadata["uid"])
+            self.cleared = sorted({*self.cleared, _called(item)})
+
+    def _may_go_on(self, live: Object, broker: Object | None, jobs: t.Sequence[Object]) -> bool:
+        """Tell whether nothing that we know of keeps the operator from going on, so that waking it helps."""
+        if self._broker() and not (broker and kn.ready(broker)):
+            return False
+        return all(ended(job)[0] == "complete" for job in sf.migration_jobs(jobs, live))
 
     def _wake(self, snapshot: Snapshot, live: Object, now: float) -> None:
-        """Touch the platform once its Broker is Ready: the operator watches no Brokers and backs off for minutes."""
+        """Touch a platform that the operator failed on: it watches no Brokers or Jobs, and backs off for minutes."""
         broker = self._broker()
         found = snapshot.get(k.BROKER, *broker) if broker else None
-        if found is None or not sf.ready(found):
-            self._broker_ready_at = None
+        if not self._may_go_on(live, found, snapshot.list(k.JOB)):
+            self._waited_for_cause = True
             return
-        self._broker_ready_at = self._broker_ready_at or now
-        jobs = snapshot.get(k.DEPLOYMENT, sf.service_name(self.name, "job_service"), self.namespace)
-        lagging = sf.judge_platform(live, [], self.name).reason == "GenerationLag"
-        behind = lagging or ("job_service" in sf.wanted_services(live) and jobs is None)
-        if behind and now - self._broker_ready_at > SETTLE and now - self._touched_at > TOUCH_PAUSE:
-            self._touched_at = now
-            self.touches += 1
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            patch = {"metadata": {"annotations": {TOUCHED: stamp}}}
-            self.session.patch(k.SONATAFLOW_PLATFORM, self.name, self.namespace, patch)
+        if not sf.behind(live, _by_name(snapshot.list(k.DEPLOYMENT))):
+            self._behind_since = None
+            return
+        self._behind_since = self._behind_since or now
+        if self._waited_for_cause or now - self._behind_since > SETTLE:
+            self._waited_for_cause = False
+            self._touch(k.SONATAFLOW_PLATFORM, self.name, self.namespace, now)
+
+    def _touch(self, kind: k.Kind, name: str, namespace: str | None, now: float) -> None:
+        if (self._touched_at and now - self._touched_at < TOUCH_PAUSE) or self.touches >= TOUCHES:
+            return
+        self._touched_at = now
+        self.touches += 1
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.session.patch(kind, name, namespace, {"metadata": {"annotations": {TOUCHED: stamp}}})
 
     def _hints(self, ended: Result) -> list[str]:
         verdict = ended.verdicts.get("platform")
         if verdict is not None and verdict.reason == "NotCreated" and self.hub:
             return [f"The Developer Hub operator makes it: see the Backstage {self.params['hub_name']}."]
+        unready = {name for name, _verdict in ended.worst()}
+        if unready == {"answers"}:
+            index = sf.service_name(self.name, "data_index")
+            return [f"  Look at: oc logs deployment/{index} -n {self.namespace}"]
+        if unready <= UNTOLD or ended.blind:
+            return []
         return [diagnose(self.session, k.SONATAFLOW_PLATFORM, self.name, self.namespace).text()]
 
     def facts(self, snapshot: Snapshot) -> Object:
@@ -382,6 +564,9 @@ class Platform:
                 "managed_by": self.params["managed_by"],
                 "rolled_for_secret": self.rotated,
                 "touches": self.touches,
+                "cluster_platform": self.cluster,
+                "network_policies": self.policies,
+                "leftovers": self.cleared,
             },
             "graphql": self.graphql,
         }
@@ -389,7 +574,8 @@ class Platform:
     @property
     def changed(self) -> bool:
         """Whether anything was, or in check mode would be, written."""
-        return self.action != "none" or self.touches > 0
+        written = self.action != "none" or self.cluster_action != "none" or bool(self.policies)
+        return written or self.touches > 0 or bool(self.cleared)
 
     @property
     def waits_for_hub(self) -> bool:
@@ -419,7 +605,7 @@ class Platform:
         self.action, self.before, self.after = "removed", live, None
         if self.session.check_mode:
             return {"changed": True, "leftovers": [], "timeline": []}
-        owner = owner_backstage(live)
+        owner = sf.owner_backstage(live)
         if owner:
             self.warnings.append(f"The Backstage {owner} owns this platform: its operator may make it again.")
         self.session.delete(k.SONATAFLOW_PLATFORM, self.name, self.namespace, uid=live["metadata"].get("uid"))
@@ -431,7 +617,7 @@ class Platform:
                 Source(k.POD, self.namespace, label_selector=sf.SERVICE_LABEL),
             ]
             uid = live["metadata"].get("uid")
-            ended = wait(self.session, sources, lambda s: self._judge_gone(s, uid), timeout=self._left())
+            ended = wait(self.session, sources, lambda s: self._judge_gone(s, uid), timeout=self._seconds())
             timeline = ended.timeline
             if ended.phase != READY:
                 what = f"SonataFlowPlatform {self.namespace}/{self.name} to be gone"
@@ -464,11 +650,38 @@ class Platform:
             found = self.session.get(kind, name, namespace)
             if found is None or found["metadata"].get("deletionTimestamp") or found["metadata"].get("ownerReferences"):
                 continue  # gone, going, or taken along by the garbage collector
-            labels = found["metadata"].get("labels") or {}
-            if labels.get("app") == self.name and labels.get("app-namespace") == self.namespace:
+            if sf.belongs(found, live):
                 self.session.delete(kind, name, namespace, uid=found["metadata"].get("uid"))
-                cleared.append(f"{kind.kind} {namespace}/{name}")
+                cleared.append(_called({"kind": kind.kind, **found}))
+        return cleared + self._clear_clusters()
+
+    def _clear_clusters(self) -> list[str]:
+        """Delete the cluster platforms that we made for a platform that is gone; name those of others."""
+        try:
+            found = self.session.list(k.SONATAFLOW_CLUSTER_PLATFORM)
+        except ApiError as exc:
+            if exc.forbidden:
+                return []  # cluster-wide: not everybody may read them, and who made one may
+            raise
+        cleared = []
+        for item in found:
+            name = item["metadata"]["name"]
+            if not sf.refers_to(item, self.name, self.namespace) or item["metadata"].get("deletionTimestamp"):
+                continue
+            if CREATED_LABEL in (item["metadata"].get("labels") or {}):
+                self.session.delete(k.SONATAFLOW_CLUSTER_PLATFORM, name, uid=item["metadata"].get("uid"))
+                cleared.append(f"SonataFlowClusterPlatform {name}")
+            else:
+                self.warnings.append(f"SonataFlowClusterPlatform {name} still refers to this platform.")
         return cleared
+
+
+def _by_name(objects: t.Iterable[Object]) -> dict[str, Object]:
+    return {item["metadata"]["name"]: item for item in objects}
+
+
+def _called(obj: Object) -> str:
+    return f"{obj['kind']} {obj['metadata']['namespace']}/{obj['metadata']['name']}"
 
 
 def _shown(obj: Object | None) -> Object:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import re
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import (
@@ -26,12 +27,16 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import
     terminal,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    PENDING,
     READY,
     Verdict,
     condition,
     current,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
+    JOB_LABEL,
+    ended,
+    job,
     selected,
     workload,
 )
@@ -42,6 +47,10 @@ SERVICES = {"data_index": ("dataIndex", "data-index-service"), "job_service": ("
 SERVICE_LABEL = "sonataflow.org/service"  # on the services' Deployments, pods, Services and EndpointSlices
 READY_PATH = "/q/health/ready"
 GRAPHQL = "{ ProcessDefinitions { id version name } }"
+MIGRATOR = "db-migrator-job"  # part of the name of the operator's database migration Job
+JDBC_VARIABLE = "QUARKUS_DATASOURCE_JDBC_URL"
+# Set in a podTemplate and taken out again, these stay in the Deployment: the operator merges it.
+STICKY = ("nodeSelector", "serviceAccountName", "affinity", "tolerations", "securityContext", "priorityClassName")
 # A variable of ours in the services' containers: its value changes when the Secret does, and rolls the pods once.
 SECRET_VARIABLE = "ORCHESTRATOR_DATABASE_SECRET_CHANGED"
 OPERATORS_OWN = {
@@ -57,6 +66,9 @@ OPERATORS_OWN = {
     "QUARKUS_DATASOURCE_USERNAME",
     "QUARKUS_FLYWAY_MIGRATE_AT_START",
 }
+
+
+_OBJECT_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 
 
 def service_name(platform: str, service: str) -> str:
@@ -75,6 +87,8 @@ def input_problems(params: t.Mapping[str, t.Any]) -> list[str]:
         found.append("database: a platform of the Developer Hub operator has the Hub's database; use managed_by: self.")
     if hub and params.get("migration"):
         found.append("migration: the Developer Hub operator sets the persistence; use managed_by: self.")
+    if hub and params.get("network_policies"):
+        found.append("network_policies: the Developer Hub operator makes its own; they are for managed_by: self.")
     for service in SERVICES:
         options = params.get(service) or {}
         if hub and options.get("enabled") is False:
@@ -100,6 +114,15 @@ def input_problems(params: t.Mapping[str, t.Any]) -> list[str]:
     broker = (params.get("eventing") or {}).get("broker") or {}
     if params.get("eventing") and not broker.get("name"):
         found.append("eventing.broker.name: the name of the Broker is missing.")
+    named = {
+        "name": params.get("name"),
+        "eventing.broker.name": broker.get("name"),
+        "eventing.broker.namespace": broker.get("namespace"),
+        "cluster_platform": params.get("cluster_platform"),
+    }
+    for option, value in named.items():
+        if value and not _OBJECT_NAME.match(value):
+            found.append(f"{option}: {value!r} is not the name of an object: a-z, 0-9 and - only.")
     return found
 
 
@@ -182,18 +205,58 @@ def desired(params: t.Mapping[str, t.Any], database: Database | None, changed: t
     return {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
-def user_path(text: str) -> str:
+def removed(before: t.Any, after: t.Any) -> Object:
+    """Return what `after` has no longer, as the part of `before` that it was (dicts by key, all else whole)."""
+    found: Object = {}
+    for key, value in before.items():
+        if key not in after:
+            found[key] = value
+        elif isinstance(value, dict) and isinstance(after[key], dict):
+            below = removed(value, after[key])
+            if below:
+                found[key] = below
+    return found
+
+
+def restored(live: t.Any, gone: t.Mapping[str, t.Any]) -> Object:
+    """Return the merge patch that takes out of `live` what of `gone` has come back as it was; empty when nothing."""
+    found: Object = {}
+    for key, value in gone.items():
+        if key not in live:
+            continue
+        if live[key] == value:
+            found[key] = None
+        elif isinstance(value, dict) and isinstance(live[key], dict):
+            below = restored(live[key], value)
+            if below:
+                found[key] = below
+    return found
+
+
+def user_path(text: str, params: t.Mapping[str, t.Any]) -> str:
     """Return an API server's message with field paths as the module's options are called."""
-    names = (
-        ("spec.services.dataIndex.podTemplate", "data_index.pod_template"),
-        ("spec.services.jobService.podTemplate", "job_service.pod_template"),
-        ("spec.services.dataIndex", "data_index"),
-        ("spec.services.jobService", "job_service"),
-        ("spec.eventing", "eventing"),
-        ("spec.monitoring", "monitoring"),
-    )
+    names = []
+    for service, (field, _suffix) in SERVICES.items():
+        block, options = f"spec.services.{field}", params.get(service) or {}
+        template = f"{block}.podTemplate"
+        for path, option in (
+            ("container.resources", "resources"),
+            ("container.image", "image"),
+            ("container.env", "env"),
+            ("replicas", "replicas"),
+        ):
+            if options.get(option) is not None:
+                names.append((f"{template}.{path}", f"{service}.{option}"))
+        names += [
+            (template, f"{service}.pod_template"),
+            (f"{block}.persistence.dbMigrationStrategy", "migration"),
+            (f"{block}.persistence", "database"),
+            (block, service),
+        ]
+    names += [("spec.eventing.broker.ref", "eventing.broker"), ("spec.eventing", "eventing")]
+    names += [("spec.monitoring", "monitoring")]
     for path, option in names:
-        text = text.replace(f".{path}", path).replace(path, option)
+        text = re.sub(rf"\.?{re.escape(path)}(?!\w)", option, text)
     return text
 
 
@@ -209,14 +272,21 @@ def our_variables(platform: Object | None) -> dict[str, str]:
     return found
 
 
-def secret_of(platform: Object | None) -> str:
-    """Return the name of the Secret that a platform's services take user and password from; empty without one."""
-    services = ((platform or {}).get("spec") or {}).get("services") or {}
-    for field, _suffix in SERVICES.values():
-        postgresql = ((services.get(field) or {}).get("persistence") or {}).get("postgresql") or {}
-        if postgresql.get("secretRef"):
-            return t.cast(str, postgresql["secretRef"]["name"])
-    return ""
+def persistence_of(platform: Object | None, service: str) -> Object:
+    """Return the `persistence.postgresql` that counts for a service: its own, else the platform's; else empty."""
+    spec = (platform or {}).get("spec") or {}
+    own = ((spec.get("services") or {}).get(SERVICES[service][0]) or {}).get("persistence")
+    return (own or spec.get("persistence") or {}).get("postgresql") or {}
+
+
+def secrets_of(platform: Object | None) -> dict[str, str]:
+    """Return by service the name of the Secret that it takes user and password from."""
+    found = {}
+    for service in wanted_services(platform) if platform else []:
+        reference = persistence_of(platform, service).get("secretRef")
+        if reference:
+            found[service] = t.cast(str, reference["name"])
+    return found
 
 
 def changed_at(secret: Object) -> str:
@@ -267,11 +337,31 @@ def broker_of(platform: Object | None) -> tuple[str, str] | None:
     return reference["name"], reference.get("namespace") or platform["metadata"]["namespace"]
 
 
+def sends_events(platform: Object | None) -> bool:
+    """Tell whether anything of a platform is connected to a Broker: itself, or a service by its own source or sink."""
+    services = ((platform or {}).get("spec") or {}).get("services") or {}
+    ends = [(services.get(field) or {}).get(end) for field, _suffix in SERVICES.values() for end in ("source", "sink")]
+    return broker_of(platform) is not None or any((end or {}).get("ref") for end in ends)
+
+
+def triggers_of(platform: Object | None) -> list[tuple[str, str]]:
+    """Return (namespace, name) of the Triggers that the operator has ever made for a platform."""
+    listed = ((platform or {}).get("status") or {}).get("triggers") or []
+    return sorted((item["namespace"], item["name"]) for item in listed)
+
+
+def belongs(obj: Object, platform: Object) -> bool:
+    """Tell by its labels whether a Trigger or SinkBinding was made for a platform; not all of them have an owner."""
+    labels, metadata = obj["metadata"].get("labels") or {}, platform["metadata"]
+    return bool(labels.get("app") == metadata["name"] and labels.get("app-namespace") == metadata["namespace"])
+
+
 def migrates_by_job(platform: Object | None) -> bool:
     """Tell whether one of a platform's services has its database migrated by a Job of the operator."""
-    services = ((platform or {}).get("spec") or {}).get("services") or {}
-    blocks = [services.get(field) or {} for field, _suffix in SERVICES.values()]
-    return any((block.get("persistence") or {}).get("dbMigrationStrategy") == "job" for block in blocks)
+    spec = (platform or {}).get("spec") or {}
+    blocks = [(spec.get("services") or {}).get(field) for field, _suffix in SERVICES.values()]
+    strategies = [block.get("persistence") or spec.get("persistence") or {} for block in blocks if block is not None]
+    return any(persistence.get("dbMigrationStrategy") == "job" for persistence in strategies)
 
 
 def judge_platform(platform: Object | None, all_platforms: t.Sequence[Object], name: str) -> Verdict:
@@ -310,20 +400,48 @@ def judge_service(
     deployment: Object | None,
     pods: t.Sequence[Object],
     slices: t.Sequence[Object],
+    off: bool = False,
 ) -> Verdict:
-    """Judge one service: rolled out with at least one replica (unless 0 was asked for), and endpoints."""
+    """Judge one service: rolled out with at least one replica, and endpoints; `off` tells that 0 were asked for."""
     name = service_name(platform["metadata"]["name"], service)
     block = (platform["spec"].get("services") or {}).get(SERVICES[service][0]) or {}
     if deployment is None:
         return Verdict.pending("NotCreated", f"Deployment {name} does not exist yet")
     if (block.get("podTemplate") or {}).get("replicas") == 0 and deployment["spec"].get("replicas") == 0:
-        return Verdict.ready("scaled to 0, as the platform says")
+        if off:
+            return Verdict.ready("scaled to 0, as asked for")
+        text = f"Deployment {name} is scaled to 0 replicas by the platform's podTemplate.replicas"
+        remedy = f"Set it to 1 where it was set, or say {service}.replicas: 0 if that is meant."
+        return Verdict(PENDING, "ScaledToZero", text, remedy)
     rollout = workload(deployment, selected(pods, {SERVICE_LABEL: name}))
     if rollout.state != READY:
         return rollout
+    wrong = other_database(deployment, platform, service)
+    if wrong:
+        return Verdict.pending("OtherDatabase", f"Deployment {name} {wrong}")
     if not has_endpoint(slices, name):
         return Verdict.pending("NoEndpoints", f"Service {name} has no ready endpoint")
     return rollout
+
+
+def other_database(deployment: Object, platform: Object, service: str) -> str:
+    """Return how a service's database differs from what the platform says; empty when it is that one."""
+    wanted = persistence_of(platform, service)
+    env = {entry["name"]: entry for entry in first_container(deployment).get("env") or []}
+    url = (env.get(JDBC_VARIABLE) or {}).get("value") or ""
+    if not wanted or not url:
+        return ""  # without persistence the services keep their data in memory
+    reference = wanted.get("serviceRef")
+    if reference:
+        found = re.match(r"jdbc:postgresql://([^.:/]+)[^/]*/([^?]*)", url)
+        names = (reference["name"], reference.get("databaseName") or "sonataflow")
+        if found is None or found.groups() != names:
+            return f"works with {url}, not with database {names[1]} of Service {names[0]}"
+    elif url != wanted.get("jdbcUrl"):
+        return f"works with {url}, not with {wanted.get('jdbcUrl')}"
+    user = (env.get("QUARKUS_DATASOURCE_USERNAME") or {}).get("valueFrom") or {}
+    secret, name = (user.get("secretKeyRef") or {}).get("name"), (wanted.get("secretRef") or {}).get("name")
+    return "" if secret == name else f"takes its credentials from Secret {secret}, not from {name}"
 
 
 def has_endpoint(slices: t.Sequence[Object], service: str) -> bool:
@@ -337,30 +455,49 @@ def has_endpoint(slices: t.Sequence[Object], service: str) -> bool:
     return False
 
 
-def judge_migration(jobs: t.Sequence[Object], platform: Object) -> Verdict:
+def migration_jobs(jobs: t.Sequence[Object], platform: Object) -> list[Object]:
+    """Return the operator's database migration Jobs of a platform."""
+    return [item for item in jobs if _owned(item, platform) and MIGRATOR in item["metadata"]["name"]]
+
+
+def judge_migration(jobs: t.Sequence[Object], platform: Object, pods: t.Sequence[Object] = ()) -> Verdict:
     """Judge the operator's database migration Job, which runs before the services are made."""
-    owned = [job for job in jobs if _owned(job, platform) and "db-migrator-job" in job["metadata"]["name"]]
-    for job in owned:
-        if (condition(job, "Failed") or {}).get("status") == "True":
-            name = job["metadata"]["name"]
-            return terminal("platform/MigrationFailed").verdict(f"Job {name} failed", job=name)
-    if any((condition(job, "Complete") or {}).get("status") == "True" for job in owned):
+    owned = migration_jobs(jobs, platform)
+    endings = {item["metadata"]["name"]: ended(item) for item in owned}
+    for name, (how, reason, message) in endings.items():
+        if how == "failed":
+            return terminal("platform/MigrationFailed").verdict(f"Job {name} failed ({reason}): {message}", job=name)
+    done = (platform.get("status") or {}).get("sonataFlowPlatformDBMigrationPhase") and not owned
+    if done or any(how == "complete" for how, _reason, _message in endings.values()):
         return Verdict.ready("database migrated")
-    if (platform.get("status") or {}).get("sonataFlowPlatformDBMigrationPhase"):
-        return Verdict.ready("database migrated")
-    return Verdict.pending("Migrating" if owned else "NotStarted", "the database migration Job has not finished")
+    if not owned:
+        return Verdict.pending("NotStarted", "the operator has not made the database migration Job yet")
+    running = job(owned[0], [pod for pod in pods if JOB_LABEL in (pod["metadata"].get("labels") or {})])
+    reason = "Migrating" if running.state == PENDING else running.reason
+    text = f"the database migration Job has not finished: {next(iter(endings))}, {running.message}"
+    return dataclasses.replace(running, reason=reason, message=text)
 
 
 def judge_eventing(
-    platform: Object, broker: Object | None, sink_binding: Object | None, triggers: t.Sequence[Object]
+    platform: Object,
+    broker: Object | None,
+    sink_binding: Object | None,
+    triggers: t.Sequence[Object],
+    served: bool = True,
 ) -> Verdict:
-    """Judge Broker, SinkBinding of the Job Service and Triggers of a platform with eventing."""
+    """Judge Broker, SinkBinding of the Job Service and Triggers of a platform with eventing.
+
+    `served` tells whether the cluster knows Brokers at all.
+    """
     name, namespace = t.cast("tuple[str, str]", broker_of(platform))
     where = f"Broker {namespace}/{name}"
     if broker is None:
+        why = "" if served else " (the cluster serves no Brokers: KnativeEventing is not installed)"
         return terminal("platform/BrokerMissing").verdict(
-            f"{where} does not exist: the Job Service is not made without it"
+            f"{where} does not exist{why}: the Job Service is not made without it"
         )
+    if broker["metadata"].get("deletionTimestamp"):
+        return terminal("platform/BrokerMissing").verdict(f"{where} is being deleted")
     judged = judge_broker(broker)
     if judged.state != READY:
         return dataclasses.replace(judged, message=f"{where}: {judged.message}")
@@ -370,7 +507,7 @@ def judge_eventing(
         if not ready(sink_binding):
             message = "the Job Service stays at 0 replicas until it is bound; the eventing-webhook does that"
             return terminal("platform/SinkNotBound").verdict(message)
-    listed = {(item["namespace"], item["name"]) for item in (platform.get("status") or {}).get("triggers") or []}
+    listed = {item for item in triggers_of(platform) if item[0] == namespace}
     known = {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in triggers}
     missing = sorted(item for item in listed if item not in known)
     unready = sorted(item for item in listed if item in known and not ready(known[item]))
@@ -382,6 +519,33 @@ def judge_eventing(
     return Verdict.ready(f"{len(listed)} triggers")
 
 
+def judge_leftovers(left: t.Sequence[Object], job_service: Object | None) -> Verdict:
+    """Judge what eventing left behind when it was switched off: the operator takes nothing back."""
+    if left:
+        names = ", ".join(item["metadata"]["name"] for item in left[:3])
+        return Verdict.pending("EventingLeftovers", f"{len(left)} Triggers and SinkBindings are still there: {names}")
+    if any(entry["name"] == "K_SINK" for entry in first_container(job_service).get("env") or []):
+        name = t.cast(Object, job_service)["metadata"]["name"]
+        text = f"Deployment {name} still sends to the Broker"
+        return Verdict(PENDING, "EventingLeftovers", text, "If it stays so, delete it: the operator makes it anew.")
+    return Verdict.ready("none")
+
+
+def judge_owner(platform: Object, hub: str) -> Verdict:
+    """Judge whether a platform belongs to the Backstage `hub`: another one takes it over without a word."""
+    owner = owner_backstage(platform)
+    if owner == hub:
+        return Verdict.ready(f"Backstage {owner}")
+    if owner:
+        return terminal("platform/NotOurs").verdict(f"is owned by Backstage {owner}, not by {hub}")
+    return Verdict(
+        PENDING,
+        "NotAdopted",
+        f"belongs to no Backstage yet: the operator takes it over when it works on Backstage {hub}",
+        "Let that Backstage depend on the platform (flavour orchestrator, or its plugins), or use managed_by: self.",
+    )
+
+
 def judge(
     name: str,
     platforms: t.Sequence[Object],
@@ -389,18 +553,20 @@ def judge(
     pods: t.Sequence[Object],
     slices: t.Sequence[Object],
     jobs: t.Sequence[Object] | None = None,
-    eventing: tuple[Object | None, Object | None, t.Sequence[Object]] | None = None,
+    eventing: tuple[t.Any, ...] | None = None,
+    off: t.Collection[str] = (),
 ) -> dict[str, Verdict]:
     """Judge everything about a platform but what its services answer.
 
-    `jobs` and `eventing` (Broker, SinkBinding, Triggers) are None where they were not looked at.
+    `jobs` and `eventing` (the arguments of judge_eventing) are None where they were not looked at; `off` are the
+    services that were asked for with 0 replicas.
     """
     platform = next((item for item in platforms if item["metadata"]["name"] == name), None)
     verdicts = {"platform": judge_platform(platform, platforms, name)}
     if platform is None:
         return verdicts
     if jobs is not None and migrates_by_job(platform):
-        verdicts["migration"] = judge_migration(jobs, platform)
+        verdicts["migration"] = judge_migration(jobs, platform, pods)
     if eventing is not None and broker_of(platform):
         verdicts["eventing"] = judge_eventing(platform, *eventing)
     services = wanted_services(platform)
@@ -408,23 +574,129 @@ def judge(
         verdicts["services"] = Verdict.pending("NoServices", "the platform has no services in its spec yet")
     for service in services:
         found = deployments.get(service_name(name, service))
-        verdicts[service] = judge_service(service, platform, found, pods, slices)
+        verdicts[service] = judge_service(service, platform, found, pods, slices, service in off)
     return verdicts
+
+
+def behind(platform: Object, deployments: t.Mapping[str, Object]) -> bool:
+    """Tell whether the operator has work to do on a platform that it already called a success: it met an error."""
+    if (condition(platform, "Succeed") or {}).get("status") != "True" or platform["metadata"].get("deletionTimestamp"):
+        return False
+    name = platform["metadata"]["name"]
+    missing = [s for s in wanted_services(platform) if service_name(name, s) not in deployments]
+    return bool(missing) or not current(platform)
+
+
+def owner_backstage(platform: Object | None) -> str:
+    """Return the name of the Backstage that owns a platform, or an empty string."""
+    for owner in ((platform or {}).get("metadata") or {}).get("ownerReferences") or []:
+        if owner.get("kind") == "Backstage":
+            return t.cast(str, owner["name"])
+    return ""
+
+
+def kept_in_deployment(before: Object | None, after: Object | None) -> list[str]:
+    """Return what was taken out of podTemplates but stays in the Deployments, as `service.field`."""
+    found = []
+    for service, (field, _suffix) in SERVICES.items():
+        old, new = (
+            ((((obj or {}).get("spec") or {}).get("services") or {}).get(field) or {}).get("podTemplate") or {}
+            for obj in (before, after)
+        )
+        found += [f"{service}.pod_template.{key}" for key in STICKY if old.get(key) and not new.get(key)]
+    return found
 
 
 def _owned(obj: Object, owner: Object) -> bool:
     return any(ref.get("uid") == owner["metadata"].get("uid") for ref in obj["metadata"].get("ownerReferences") or [])
 
 
+def first_container(workload: Object | None) -> Object:
+    """Return the first container of a workload, which is the operator's own; empty without one."""
+    template = ((workload or {}).get("spec") or {}).get("template") or {}
+    containers = (template.get("spec") or {}).get("containers") or []
+    return t.cast(Object, containers[0]) if containers else {}
+
+
 def first_image(workload: Object | None) -> str:
     """Return the image of a workload's first container; empty without one."""
-    containers = ((((workload or {}).get("spec") or {}).get("template") or {}).get("spec") or {}).get(
-        "containers"
-    ) or []
-    return containers[0].get("image") or "" if containers else ""
+    return first_container(workload).get("image") or ""
+
+
+# -- the cluster platform ---------------------------------------------------------------------------------------------
+
+
+def cluster_platform(name: str, platform: str, namespace: str) -> Object:
+    """Return the cluster platform that offers a platform's services to the workflows of all namespaces."""
+    return {"metadata": {"name": name}, "spec": {"platformRef": {"name": platform, "namespace": namespace}}}
+
+
+def refers_to(cluster: Object, platform: str, namespace: str) -> bool:
+    """Tell whether a cluster platform offers this platform."""
+    reference = (cluster.get("spec") or {}).get("platformRef") or {}
+    return (reference.get("name"), reference.get("namespace")) == (platform, namespace)
+
+
+def cluster_problems(name: str, platform: str, namespace: str, found: t.Sequence[Object]) -> list[str]:
+    """Return why a cluster platform cannot be made or adopted: one is active in a cluster, and none is repointed."""
+    problems = []
+    for item in found:
+        other, ours = item["metadata"]["name"], refers_to(item, platform, namespace)
+        reference = item["spec"]["platformRef"]
+        what = f"SonataFlowClusterPlatform {other} offers {reference.get('namespace')}/{reference.get('name')}"
+        if other == name and not ours:
+            problems.append(f"{what}, not {namespace}/{platform}: it is somebody else's and is not changed.")
+        elif other != name and not _idle(item):
+            remedy = f"say cluster_platform: {other}" if ours else "delete it, or do without one of your own"
+            problems.append(f"{what} and only one is active in a cluster: {name} would stay Duplicated; {remedy}.")
+    return problems
+
+
+def _idle(cluster: Object) -> bool:
+    duplicated = (condition(cluster, "Succeed") or {}).get("reason") == "Duplicated"
+    return duplicated or bool(cluster["metadata"].get("deletionTimestamp"))
+
+
+def promotable(name: str, found: t.Sequence[Object]) -> bool:
+    """Tell whether a cluster platform is Duplicated beside no active one: the operator leaves it so until a touch."""
+    ours = next((item for item in found if item["metadata"]["name"] == name), None)
+    if (condition(ours, "Succeed") or {}).get("reason") != "Duplicated":
+        return False
+    return all(_idle(item) for item in found)
+
+
+def judge_cluster_platform(name: str, platform: str, namespace: str, found: t.Sequence[Object]) -> Verdict:
+    """Judge the cluster platform by itself."""
+    ours = next((item for item in found if item["metadata"]["name"] == name), None)
+    if ours is None:
+        return Verdict.pending("NotCreated", f"SonataFlowClusterPlatform {name} does not exist")
+    if ours["metadata"].get("deletionTimestamp"):
+        return Verdict.pending("Deleting", f"SonataFlowClusterPlatform {name} is being deleted")
+    if not refers_to(ours, platform, namespace):
+        return Verdict.pending("OtherPlatform", f"SonataFlowClusterPlatform {name} offers another platform")
+    succeed = condition(ours, "Succeed") or {}
+    reason, message = succeed.get("reason") or "Creating", succeed.get("message") or ""
+    if reason == "Duplicated":
+        active = [item["metadata"]["name"] for item in found if not _idle(item)]
+        remedy = "Only one cluster platform is active in a cluster: delete the other one, or use it."
+        text = f"SonataFlowClusterPlatform {name} is Duplicated; active is {', '.join(active) or 'none'}"
+        return terminal("platform/Duplicated").verdict(text, remedy=remedy)
+    if succeed.get("status") != "True" or not current(ours):
+        text = message or "the Serverless Logic operator has not worked on it yet"
+        return Verdict.pending(reason, f"SonataFlowClusterPlatform {name}: {text}")
+    return Verdict.ready(message)
 
 
 # -- what the services answer -----------------------------------------------------------------------------------------
+
+
+def refused(status: int, text: str) -> bool:
+    """Tell whether the API server itself refused to pass a request on to a service."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return False
+    return status == 403 and isinstance(answer, dict) and answer.get("kind") == "Status"
 
 
 def health(status: int, text: str) -> tuple[bool, str]:

@@ -118,6 +118,25 @@ options:
     description: How the databases of the services are migrated, for V(self).
     type: str
     choices: [service, job, none]
+  cluster_platform:
+    description:
+      - Name of a SonataFlowClusterPlatform that offers this platform's services to the workflows of all namespaces.
+      - It is made if it does not exist. Only one is active in a cluster; one that offers another platform is named and
+        never changed.
+    type: str
+  network_policies:
+    description:
+      - Whether the NetworkPolicies are made that the Developer Hub operator makes along with its own platform. For
+        V(self), in a namespace that has policies already; in one without any, they shut out whoever they do not name.
+      - They let in pods of the namespace, Knative, the Serverless Logic operator, routes and monitoring, belong to the
+        platform and go with it.
+    type: bool
+    default: false
+  workflow_namespaces:
+    description: Further namespaces with workflows, which O(network_policies) lets in.
+    type: list
+    elements: str
+    default: []
   probe:
     description: Whether the services are asked through the API server's service proxy.
     type: bool
@@ -149,6 +168,8 @@ notes:
   - Needs to get, list, watch, create, patch and delete SonataFlowPlatforms; to get, list and watch Deployments, Pods,
     EndpointSlices and, where used, Jobs, Brokers, Triggers and SinkBindings; to get the database's Secret. Asking the
     services needs get and create on services/proxy; without that right they are not asked, and a warning says so.
+    O(cluster_platform) needs list, watch, create and patch of SonataFlowClusterPlatforms, O(network_policies) get,
+    create and patch of NetworkPolicies, O(state=absent) list of SonataFlows.
 """
 
 EXAMPLES = r"""
@@ -201,6 +222,17 @@ platform:
     touches:
       description: How often the operator was woken.
       type: int
+    cluster_platform:
+      description: Name of the cluster platform that was asked for, or empty.
+      type: str
+    network_policies:
+      description: NetworkPolicies that were made or changed.
+      type: list
+      elements: str
+    leftovers:
+      description: Triggers and SinkBindings that were deleted because eventing was switched off.
+      type: list
+      elements: str
 services:
   description: By service (V(data_index), V(job_service)) its url, number of ready pods, and image.
   returned: when O(state=present), waited for
@@ -217,7 +249,7 @@ graphql:
       description: Number of process definitions.
       type: int
 leftovers:
-  description: Triggers and SinkBindings without owner that were cleared away.
+  description: Triggers and SinkBindings without owner, and our cluster platforms, that were cleared away.
   returned: when O(state=absent)
   type: list
   elements: str
@@ -306,6 +338,9 @@ def main() -> None:
                 },
             },
             migration={"type": "str", "choices": ["service", "job", "none"]},
+            cluster_platform={"type": "str"},
+            network_policies={"type": "bool", "default": False},
+            workflow_namespaces={"type": "list", "elements": "str", "default": []},
             probe={"type": "bool", "default": True},
             with_workflows={"type": "bool", "default": False},
             wait={"type": "bool", "default": True},

@@ -9,6 +9,7 @@ Settings besides those of `_common` (operators.logic.*):
 stale_spec_windows  list of [read, write] in seconds after the first pass: the spec read at the first moment is written
                     back at the second (default [[0, 0.9], [0.95, 1.8], [5.0, 5.5]]; [] switches the trap off)
 poll_seconds        pause between looks at what is not watched: duplicates, migration Jobs (default 5)
+services_fail       text: every pass fails with it once the platform itself is a success (default: none)
 workflow_ready_seconds  least age of a workflow before it is called running (default 0)
 """
 
@@ -200,6 +201,10 @@ class Logic:
 
     async def _services(self, platform: Object) -> float | None:
         """Bring up the services of a platform. An error ends the pass, and only then the generation is not observed."""
+        trouble = self._op.setting("services_fail", None)
+        if trouble:
+            await self._op.emit(platform, "Warning", "Failed", f"Failed to update SonataFlowPlaform: {trouble}")
+            raise ReconcileError(trouble)
         status: Object = {}
         present = [service for service in (DATA_INDEX, JOBS) if objects.has_service(platform, service)]
         if any(objects.strategy_of(platform, service) == "job" for service in present):
@@ -305,6 +310,8 @@ class Logic:
         change: Object = {key: wanted[key] for key in ("spec", "data") if key in wanted}
         change["metadata"] = {key: meta[key] for key in ("labels", "annotations", "ownerReferences") if key in meta}
         if wanted["kind"] == "Deployment":
+            # What was injected is taken over from what was read: not when it has changed since.
+            change["metadata"]["resourceVersion"] = present["metadata"]["resourceVersion"]
             change["spec"] = {key: value for key, value in change["spec"].items() if key != "selector"}
         await self._api.patch(present, change)
 

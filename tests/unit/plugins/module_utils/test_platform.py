@@ -88,3 +88,101 @@ def test_workflows_keep_a_platform_from_being_removed(api):
     with pytest.raises(InputError) as caught:
         make(api, with_workflows=False, wait=True).remove()
     assert "greeting" in str(caught.value)
+
+
+def test_another_version_of_the_api_is_named(api):
+    crd = {
+        "status": {"conditions": [{"type": "Established", "status": "True"}]},
+        "spec": {"versions": [{"name": "v2", "served": True}, {"name": "v1", "served": False}]},
+    }
+    api.script.extend([(200, {"items": []}), (200, crd)])
+    with pytest.raises(InputError) as caught:
+        make(api).apply()
+    assert "is served as v2 here, not as v1alpha08" in str(caught.value)
+
+
+def test_a_platform_of_the_hub_would_be_a_duplicate_beside_another(api):
+    other = live(name="first", ownerReferences=[])
+    api.script.append((200, {"items": [other]}))
+    with pytest.raises(InputError) as caught:
+        make(api).apply()
+    assert "first" in str(caught.value)
+    leaving = live(name="first", deletionTimestamp="now")
+    assert _platform.ownership_problems(PARAMS, [leaving]) == []
+
+
+OUR_OWN = {"managed_by": "self", "hub_name": "dh"}
+
+
+@pytest.mark.parametrize(("status", "message"), [(200, ""), (404, 'namespaces "ns" not found')])
+def test_check_mode_has_the_server_check_a_platform_that_is_to_be_made(api, status, message):
+    api.script.extend([(200, {"items": []}), (404, {}), (status, {"message": message})])
+    platform = make(api, check_mode=True, **OUR_OWN)
+    platform.apply()
+    assert platform.action == "created"
+    assert "dryRun=All" in api.seen[-1]["path"]
+
+
+def test_a_namespace_that_is_missing_is_named(api):
+    crd = {
+        "status": {"conditions": [{"type": "Established", "status": "True"}]},
+        "spec": {"versions": [{"name": "v1alpha08", "served": True}]},
+    }
+    missing = (404, {"message": 'namespaces "ns" not found'})
+    api.script.extend([(200, {"items": []}), (200, crd), (404, {}), missing])
+    with pytest.raises(InputError) as caught:
+        make(api, **OUR_OWN).apply()
+    assert 'namespaces "ns" not found' in str(caught.value)
+
+
+# -- a patch that was reverted ----------------------------------------------------------------------------------------
+
+
+def reverted(manager):
+    """The platform without our patch, and the answer when somebody holds our field now."""
+    entries = [
+        {"manager": "operator", "operation": "Update", "subresource": "status"},
+        {"manager": manager, "operation": "Update"},
+    ]
+    cause = {
+        "reason": "FieldManagerConflict",
+        "field": ".spec.services.dataIndex",
+        "message": f'conflict with "{manager}"',
+    }
+    answer = {"reason": "Conflict", "message": "conflict", "details": {"causes": [cause]}}
+    return live(managedFields=entries), (409, answer)
+
+
+def patched(api):
+    """A platform of which a patch was sent some seconds ago."""
+    platform = make(api, data_index={"replicas": 2})
+    platform._body = _platform.sf.desired(platform.params, None, {})
+    platform._applied_at = 0.0
+    return platform
+
+
+def test_a_reverted_patch_is_sent_again_by_force_only_over_the_operator(api):
+    found, answer = reverted("operator")
+    api.script.extend([answer, (200, {})])
+    patched(api)._apply_again(found, 100.0)
+    assert ["force=true" in request["path"] for request in api.seen] == [False, True]
+
+
+def test_a_removal_that_was_reverted_is_repeated_unless_the_platform_has_changed(api):
+    platform = patched(api)
+    platform._removed = {"eventing": {"broker": {}}}
+    found = live(resourceVersion="7")
+    found["spec"]["eventing"] = {"broker": {}}
+    assert platform._is_reverted(found)
+    api.script.append((200, {}))
+    platform._apply_again(found, 100.0)
+    assert api.seen[-1]["body"] == {"metadata": {"resourceVersion": "7"}, "spec": {"eventing": None}}
+
+
+def test_a_reverted_patch_is_not_taken_from_anybody_else(api):
+    found, answer = reverted("someone")
+    api.script.append(answer)
+    with pytest.raises(InputError) as caught:
+        patched(api)._apply_again(found, 100.0)
+    assert "someone" in str(caught.value)
+    assert len(api.seen) == 1

@@ -9,6 +9,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _platform
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _sonataflow as sf
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import condition
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import JOB_LABEL
 
 RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recorded" / "logic-operator"
 NAME = "sonataflow-platform"
@@ -102,7 +103,8 @@ def test_zero_replicas_count_only_where_they_are_asked_for():
     found, live = deployment(replicas=0, ready=0), platform()
     assert sf.judge_service("data_index", live, found, [], []).reason == "ScaledToZero"
     live["spec"]["services"]["dataIndex"] = {"podTemplate": {"replicas": 0}}
-    assert sf.judge_service("data_index", live, found, [], []).state == "ready"
+    assert sf.judge_service("data_index", live, found, [], []).reason == "ScaledToZero"  # somebody else's doing
+    assert sf.judge_service("data_index", live, found, [], [], off=True).state == "ready"
 
 
 def test_a_service_needs_a_ready_endpoint():
@@ -194,6 +196,164 @@ def test_graphql_needs_a_list_without_errors():
     assert sf.graphql(200, '{"data": {"ProcessDefinitions": []}, "errors": [{"message": "no table"}]}')[0] is False
     assert sf.graphql(200, '{"data": null}')[0] is False
     assert sf.graphql(502, "bad gateway")[0] is False
+
+
+def test_an_answer_of_the_api_server_is_told_from_one_of_the_service():
+    assert sf.refused(403, '{"kind": "Status", "reason": "Forbidden"}')
+    assert not sf.refused(403, '{"error": "login"}')
+    assert not sf.refused(403, "<html>")
+    assert not sf.refused(503, '{"kind": "Status"}')
+
+
+def works_with(url, secret="s"):
+    user = {"name": "QUARKUS_DATASOURCE_USERNAME", "valueFrom": {"secretKeyRef": {"name": secret, "key": "u"}}}
+    found = deployment()
+    env = [{"name": sf.JDBC_VARIABLE, "value": url}, user]
+    found["spec"]["template"] = {"spec": {"containers": [{"env": env}]}}
+    return found
+
+
+BY_SERVICE = {"serviceRef": {"name": "pg", "databaseName": "orch"}, "secretRef": {"name": "s"}}
+BY_URL = {"jdbcUrl": "jdbc:postgresql://h/orch?currentSchema=a", "secretRef": {"name": "s"}}
+
+
+@pytest.mark.parametrize(
+    ("postgresql", "url", "secret", "wrong"),
+    [
+        (BY_SERVICE, "jdbc:postgresql://pg.ns:5432/orch?currentSchema=a", "s", ""),
+        (BY_SERVICE, "jdbc:postgresql://pg.ns:5432/other?currentSchema=a", "s", "database orch"),
+        (BY_SERVICE, "jdbc:postgresql://pg2.ns:5432/orch", "s", "Service pg"),
+        (BY_SERVICE, "jdbc:postgresql://pg.ns:5432/orch", "old", "Secret old"),
+        (BY_URL, "jdbc:postgresql://h/orch?currentSchema=a", "s", ""),
+        (BY_URL, "jdbc:postgresql://h/orch?currentSchema=b", "s", "not with"),
+        (BY_SERVICE, "", "s", ""),
+    ],
+)
+def test_a_service_that_works_with_another_database_is_not_ready(postgresql, url, secret, wrong):
+    live = platform(spec__services={"dataIndex": {"persistence": {"postgresql": postgresql}}})
+    found = sf.other_database(works_with(url, secret), live, "data_index")
+    assert (wrong in found) if wrong else found == ""
+    verdict = sf.judge_service("data_index", live, works_with(url, secret), [], [endpoints()])
+    assert verdict.reason == ("OtherDatabase" if wrong else "Ready")
+
+
+def test_the_persistence_of_the_platform_counts_where_a_service_has_none():
+    own = {"postgresql": {"secretRef": {"name": "own"}}}
+    live = platform(spec__services={"dataIndex": {"persistence": own}, "jobService": {}})
+    live["spec"]["persistence"] = {"postgresql": {"secretRef": {"name": "common"}}, "dbMigrationStrategy": "job"}
+    assert sf.secrets_of(live) == {"data_index": "own", "job_service": "common"}
+    assert sf.migrates_by_job(live)
+    live["spec"]["services"]["jobService"] = {"persistence": own}
+    assert not sf.migrates_by_job(live)
+
+
+@pytest.mark.parametrize(
+    ("owner", "state", "reason"),
+    [("dh", "ready", "Ready"), ("thief", "failed", "NotOurs"), ("", "pending", "NotAdopted")],
+)
+def test_the_owner_is_judged(owner, state, reason):
+    owners = [{"kind": "Backstage", "name": owner}] if owner else [{"kind": "Other", "name": "dh"}]
+    verdict = sf.judge_owner(platform(metadata__ownerReferences=owners), "dh")
+    assert (verdict.state, verdict.reason) == (state, reason)
+
+
+def test_the_pods_of_the_migration_job_tell_why_it_runs_on():
+    job, live = migration(None), platform()
+    live["spec"]["services"]["dataIndex"] = {"persistence": {"dbMigrationStrategy": "job"}}
+    stuck = {
+        "metadata": {"name": "m-1", "labels": {JOB_LABEL: job["metadata"]["name"]}},
+        "status": {
+            "phase": "Pending",
+            "containerStatuses": [
+                {"name": "m", "image": "i", "state": {"waiting": {"reason": "InvalidImageName", "message": "no"}}}
+            ],
+        },
+    }
+    other = pod(state={"waiting": {"reason": "InvalidImageName"}})
+    assert sf.judge_migration([job], live, [other]).reason == "Migrating"
+    verdict = sf.judge_migration([job], live, [other, stuck])
+    assert (verdict.state, verdict.reason) == ("failed", "InvalidImageName")
+
+
+def test_an_operator_that_failed_after_its_success_is_behind():
+    both = {sf.service_name(NAME, service): deployment(service) for service in sf.SERVICES}
+    assert not sf.behind(platform(), both)
+    assert sf.behind(platform(), {})
+    assert sf.behind(platform(metadata__generation=3), both)
+    assert not sf.behind(platform(status__conditions=[]), {})
+    assert not sf.behind(platform(metadata__deletionTimestamp="now"), {})
+
+
+def test_what_eventing_leaves_behind_is_found_and_judged():
+    live = platform(status__triggers=[{"name": "t", "namespace": "b"}])
+    assert sf.triggers_of(live) == [("b", "t")]
+    assert not sf.sends_events(live)
+    assert sf.sends_events(platform(spec__services={"jobService": {"sink": {"ref": {"name": "b"}}}}))
+    labels = {"app": NAME, "app-namespace": "ns"}
+    ours = {"metadata": {"name": "t", "labels": labels}}
+    assert sf.belongs(ours, live)
+    assert not sf.belongs({"metadata": {"name": "t", "labels": {**labels, "app-namespace": "x"}}}, live)
+    assert sf.judge_leftovers([ours], None).reason == "EventingLeftovers"
+    sending = deployment("job_service")
+    sending["spec"]["template"] = {"spec": {"containers": [{"env": [{"name": "K_SINK"}]}]}}
+    assert sf.judge_leftovers([], sending).reason == "EventingLeftovers"
+    assert sf.judge_leftovers([], deployment("job_service")).state == "ready"
+
+
+def test_what_stays_in_a_deployment_is_named():
+    before = platform(spec__services={"dataIndex": {"podTemplate": {"nodeSelector": {"a": "b"}, "replicas": 2}}})
+    assert sf.kept_in_deployment(before, platform()) == ["data_index.pod_template.nodeSelector"]
+    assert sf.kept_in_deployment(before, before) == []
+    assert sf.kept_in_deployment(None, before) == []
+
+
+# -- the cluster platform ---------------------------------------------------------------------------------------------
+
+
+def cluster(name, reason="", status="True", to=NAME, **metadata):
+    found = {"type": "Succeed", "status": status, "reason": reason, "message": "m"}
+    reference = {"name": to, "namespace": "ns"}
+    return {
+        "metadata": {"name": name, **metadata},
+        "spec": {"platformRef": reference},
+        "status": {"conditions": [found]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "part"),
+    [
+        ([], ""),
+        ([cluster("ours")], ""),
+        ([cluster("ours", to="other")], "somebody else's"),
+        ([cluster("theirs", to="other")], "would stay Duplicated"),
+        ([cluster("theirs")], "cluster_platform: theirs"),
+        ([cluster("theirs", "Duplicated", "False", to="other")], ""),
+        ([cluster("theirs", to="other", deletionTimestamp="now")], ""),
+    ],
+)
+def test_cluster_platforms_in_the_way_are_named(found, part):
+    problems = sf.cluster_problems("ours", NAME, "ns", found)
+    assert len(problems) == bool(part)
+    assert part in "".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "reason", "promotable"),
+    [
+        ([], "pending", "NotCreated", False),
+        ([cluster("ours", deletionTimestamp="now")], "pending", "Deleting", False),
+        ([cluster("ours", to="other")], "pending", "OtherPlatform", False),
+        ([cluster("ours", "PlatformNotFound", "False")], "pending", "PlatformNotFound", False),
+        ([cluster("ours", "Duplicated", "False"), cluster("theirs")], "failed", "Duplicated", False),
+        ([cluster("ours", "Duplicated", "False")], "failed", "Duplicated", True),
+        ([cluster("ours")], "ready", "Ready", False),
+    ],
+)
+def test_the_cluster_platform_is_judged(found, state, reason, promotable):
+    verdict = sf.judge_cluster_platform("ours", NAME, "ns", found)
+    assert (verdict.state, verdict.reason) == (state, reason)
+    assert sf.promotable("ours", found) is promotable
 
 
 # -- a changed Secret -------------------------------------------------------------------------------------------------
@@ -295,6 +455,7 @@ def test_options_are_merged_into_the_pod_template():
     [
         ({"managed_by": "hub", "database": {"name": "x"}}, "database:"),
         ({"managed_by": "hub", "migration": "job"}, "migration:"),
+        ({"managed_by": "hub", "network_policies": True}, "network_policies:"),
         ({"managed_by": "hub", "data_index": {"enabled": False}}, "data_index.enabled"),
         ({"data_index": {"replicas": -1}}, "less than 0"),
         ({"job_service": {"replicas": 2}}, "runs once"),
@@ -311,9 +472,31 @@ def test_each_wrong_option_is_named(changes, part):
     assert part in found[0]
 
 
+def test_a_removal_that_was_reverted_is_found():
+    before = {"a": {"b": 1, "c": [1], "d": {"e": 2}}, "f": {"g": 1}}
+    after = {"a": {"b": 1, "d": {}}}
+    gone = sf.removed(before, after)
+    assert gone == {"a": {"c": [1], "d": {"e": 2}}, "f": {"g": 1}}
+    assert sf.restored(after, gone) == {}
+    assert sf.restored(before, gone) == {"a": {"c": None, "d": None}, "f": None}
+    # What somebody else has set to another value since is left alone.
+    assert sf.restored({"a": {"c": [2], "d": {"e": 2, "h": 3}}, "f": {"g": 2}}, gone) == {"a": {"d": {"e": None}}}
+
+
 def test_refused_fields_are_named_as_the_user_wrote_them():
-    text = sf.user_path(".spec.services.dataIndex.podTemplate.containr: field not declared in schema")
-    assert text == "data_index.pod_template.containr: field not declared in schema"
+    asked = params(data_index={"resources": {"limits": {}}, "image": "i"})
+    where = ".spec.services.dataIndex.podTemplate"
+    for path, option in (
+        (f"{where}.containr", "data_index.pod_template.containr"),
+        (f"{where}.container.imagePullPolcy", "data_index.pod_template.container.imagePullPolcy"),
+        (f"{where}.container.image", "data_index.image"),
+        (f"{where}.container.resources.limit", "data_index.resources.limit"),
+        (f"{where}.container.env", "data_index.pod_template.container.env"),
+        (".spec.services.jobService.persistence.dbMigrationStrategy", "migration"),
+        (".spec.services.jobService.persistence.postgresql.jdbcUrl", "database.postgresql.jdbcUrl"),
+        (".spec.eventing.broker.ref.kind", "eventing.broker.kind"),
+    ):
+        assert sf.user_path(f"{path}: not so", asked) == f"{option}: not so"
 
 
 def test_platforms_of_others_are_named():
