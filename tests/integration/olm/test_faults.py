@@ -1,0 +1,174 @@
+"""Parts that die, lag or change under a running install; one after the other, since all of the cluster feels them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+import typing as t
+from concurrent import futures
+
+import pytest
+
+from sandbox.cluster import supervise
+from sandbox.faults import switches
+
+from . import packages
+from .hands import CATALOGS, Hands, Outcome, operator
+
+
+def ok(done: Outcome) -> Outcome:
+    assert done.ending == "ok", done.message
+    return done
+
+
+@contextlib.contextmanager
+def frozen(hands: Hands, *parts: str) -> t.Iterator[None]:
+    """Some of the sandbox's parts do nothing for a while, and then go on where they were (SIGSTOP)."""
+    pids = [part["pid"] for part in supervise.Supervisor(hands.instance).parts() if part["name"] in parts]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def pool() -> t.Iterator[futures.ThreadPoolExecutor]:
+    with futures.ThreadPoolExecutor() as found:
+        yield found
+
+
+def test_api_server_and_olm_killed_in_mid_install(hands: Hands, pool: futures.ThreadPoolExecutor) -> None:
+    """Just after the approval. Nothing is concluded meanwhile; one plan, one approval."""
+    call = pool.submit(hands.call, operator("trap-fault-a", "fault-a"))
+    hands.until("a plan is approved", lambda: any(p["spec"]["approved"] for p in hands.list("InstallPlan", "fault-a")))
+    with hands.stopped("olm", "catalog"):
+        switches.restart_api_server(hands.instance)
+        time.sleep(2)
+    done = ok(call.result())
+    assert len(done.operator["plans_approved"]) == 1
+    assert len(hands.list("InstallPlan", "fault-a")) == 1
+
+
+def test_a_busy_olm_lags(hands: Hands, pool: futures.ThreadPoolExecutor) -> None:
+    """OLM says nothing for longer than any text, then all at once; silence alone is no failure."""
+    home = hands.namespace("", None)
+    with frozen(hands, "olm", "catalog"):
+        call = pool.submit(hands.call, operator("trap-fault-b", home))
+        time.sleep(18)
+        assert not call.done()
+    done = ok(call.result())
+    assert "Resolving" in {entry["reason"] for entry in done.result["timeline"]}
+
+
+def test_the_catalog_goes_during_and_comes_back(hands: Hands, pool: futures.ThreadPoolExecutor) -> None:
+    """A plan that is there is approved and installs without the catalog; what is not resolved waits for it."""
+    home = hands.namespace("", None)
+    ok(hands.call(operator("trap-fault-c", home), wait=False))
+    hands.pending_plan("trap-fault-c", home)
+    with contextlib.ExitStack() as down:
+        with frozen(hands, "catalog"):
+            waiting = pool.submit(hands.call, operator("trap-fault-d", "fault-d"))
+            hands.until("the Subscription is there", lambda: hands.get("Subscription", "trap-fault-d", "fault-d"))
+            down.enter_context(hands.stopped("opm"))
+        hands.until("the catalog is missed", lambda: hands.catalog_state() != "READY", 60)
+        assert ok(hands.call(operator("trap-fault-c", home))).operator["csv"] == "trap-fault-c.v1.0.0"
+        again = ok(hands.call(operator("trap-fault-c", home)))
+        assert (again.result["changed"], again.writes) == (False, [])
+    assert ok(waiting.result()).operator["csv"] == "trap-fault-d.v1.0.0"
+
+
+def test_a_channel_that_vanished(hands: Hands) -> None:
+    """What is installed from it stays and is as wanted; a new version is refused with the channels that there are."""
+    home = hands.namespace("", None)
+    ok(hands.call(operator("trap-gone", home, channel="old", version="1.0.0")))
+    changed = [item for item in packages.PACKAGES if item["name"] != "trap-gone"]
+    bundles = [
+        {**bundle, "channels": ["stable"]} for bundle in packages.package("trap-gone", "1.0.0", "1.1.0")["bundles"]
+    ]
+    hands.serve([*changed, {**packages.package("trap-gone"), "bundles": bundles}])
+    hands.until("the channel is gone", lambda: hands.channels("trap-gone") == {"stable"}, 90)
+    same = ok(hands.call(operator("trap-gone", home, channel="old", version="1.0.0")))
+    assert (same.result["changed"], same.writes) == (False, [])
+    refused = hands.call(operator("trap-gone", home, channel="old", version="1.1.0"))
+    assert (refused.ending, refused.writes) == ("refused", [])
+    assert "no channel 'old' in package trap-gone of catalog redhat-operators; there are: stable" in refused.message
+    moved = ok(hands.call(operator("trap-gone", home, channel="stable", version="1.1.0")))
+    assert moved.operator["csv"] == "trap-gone.v1.1.0"
+
+
+def test_a_thousand_stale_plans(hands: Hands) -> None:
+    """They do not keep the right one from being approved, nor slow down a run that has nothing to do."""
+    home = hands.namespace("", None)
+    spec = {"approval": "Manual", "approved": True, "clusterServiceVersionNames": ["stale.v1"], "generation": 1}
+
+    def some(number: int) -> None:
+        for index in range(number, 1000, 4):
+            hands.create("InstallPlan", f"stale-{index:04}", home, spec=spec)
+
+    with frozen(hands, "olm", "catalog"):  # OLM would delete all but five
+        hands.side_by_side(**{str(number): lambda number=number: some(number) for number in range(4)})
+        call = threading.Thread(target=lambda: done.append(hands.call(operator("trap-fault-e", home))))
+        done: list[Outcome] = []
+        call.start()
+        hands.until("the Subscription is there", lambda: hands.get("Subscription", "trap-fault-e", home))
+        time.sleep(1)
+    call.join()
+    assert len(ok(done[0]).operator["plans_approved"]) == 1
+    assert not any("/installplans/stale" in uri for uri in done[0].writes)
+    again = ok(hands.call(operator("trap-fault-e", home)))
+    assert (again.result["changed"], again.writes) == (False, [])
+    assert not any("installplans" in uri for uri in again.requests)
+
+
+def test_an_unrelated_catalog_is_down(hands: Hands) -> None:
+    """Nothing is resolved in any namespace while another catalog is down: it is named, with what to do about it.
+
+    Once it is gone OLM would go on only after a pause that has grown to minutes: our Subscription is touched.
+    """
+    spec = {"sourceType": "grpc", "address": "127.0.0.1:1", "displayName": "other", "publisher": "test"}
+    hands.create("CatalogSource", "unrelated", CATALOGS, spec=spec)
+    try:
+        hands.until(
+            "the other catalog is missed",
+            lambda: "TRANSIENT_FAILURE" in str(hands.there("CatalogSource", "unrelated", CATALOGS).get("status")),
+        )
+        done = hands.call(operator("trap-fault-f", "fault-f"), wait_timeout=12)
+        assert done.ending == "failed"
+        assert "unrelated" in done.message
+        assert "a catalog that nobody needs can be deleted" in done.message or "delete a catalog" in done.message
+    finally:
+        hands.delete("CatalogSource", "unrelated", CATALOGS)
+    assert ok(hands.call(operator("trap-fault-f", "fault-f"))).operator["csv"] == "trap-fault-f.v1.0.0"
+
+
+def test_olm_does_not_run(hands: Hands) -> None:
+    """The CSV keeps OLM's finalizer, so that a namespace would hang: it is not touched, which is said."""
+    wanted = operator("trap-leave-g", "leave-g")
+    ok(hands.call(wanted))
+    with hands.stopped("olm", "catalog"):
+        done = hands.call(wanted, state="absent", wait_timeout=5)
+        assert done.ending == "failed"
+        assert "trap-leave-g.v1.0.0 still has OLM's finalizer" in done.message
+        assert "Namespace and OperatorGroup are left alone: leave-g" in done.message
+        assert "deletionTimestamp" not in hands.there("Namespace", "leave-g")["metadata"]
+        assert hands.list("OperatorGroup", "leave-g")
+        # Where its Deployment can be seen, nothing is begun. Nobody has one of that name in the sandbox.
+        labels = {"matchLabels": {"app": "olm-operator"}}
+        pod = {"metadata": {"labels": labels["matchLabels"]}, "spec": {"containers": [{"name": "olm", "image": "x"}]}}
+        place = "openshift-operator-lifecycle-manager"
+        spec = {"replicas": 0, "selector": labels, "template": pod}
+        hands.create("Deployment", "olm-operator", place, spec=spec)
+        try:
+            refused = hands.call(wanted, state="absent")
+            assert (refused.ending, refused.writes) == ("refused", [])
+            assert f"OLM does not run (Deployment {place}/olm-operator has no available replica)" in refused.message
+        finally:
+            hands.delete("Deployment", "olm-operator", place)
+    done = ok(hands.call(wanted, state="absent"))
+    assert hands.get("Namespace", "leave-g") is None

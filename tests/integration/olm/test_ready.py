@@ -1,0 +1,189 @@
+"""What ends well: fresh installs, adoption, walks, one plan for two, dependencies, changes; predicted by check mode.
+
+Each test works in namespaces of its own, on packages of its own: OLM allows one installation of a package.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .hands import Hands, Outcome, operator, scene
+
+MOST_REQUESTS = 5  # for each operator that is as wanted
+
+
+def ok(done: Outcome, changed: bool) -> Outcome:
+    assert done.ending == "ok", done.message
+    assert done.result["changed"] is changed
+    assert changed or done.writes == []
+    return done
+
+
+@scene
+def test_several_operators_at_once_and_then_nothing_to_do(hands: Hands) -> None:
+    """Check mode predicts the run on an empty and on a complete cluster; a second run costs few requests."""
+    wanted = [
+        operator("trap-steps", "three-a", version="1.1.0"),
+        operator("trap-own", "three-b", operator_group={"name": "mine"}),
+        operator("trap-suffix", "three-c", version_range=">=3.1.0-1 <3.2.0-0"),
+    ]
+    predicted = ok(hands.call(*wanted, check=True), True)
+    assert predicted.writes == []
+    done = ok(hands.call(*wanted), True)
+    assert predicted.result["diff"]["after"].keys() == done.result["diff"]["after"].keys()
+    for foreseen, found in zip(predicted.result["operators"], done.result["operators"], strict=True):
+        for key in ("name", "namespace", "channel", "csv", "version", "operator_group", "action"):
+            assert foreseen[key] == found[key]
+        assert foreseen["steps"] == [found["csv"]]
+        assert len(found["plans_approved"]) == 1
+        assert found["upgrades_included"] == []
+        assert found["crds"] == [f"things.{found['name']}.example.com"]
+        assert found["action"] == "created"
+    names = [found["csv"] for found in done.result["operators"]]
+    assert names == ["trap-steps.v1.1.0", "trap-own.v1.0.0", "trap-suffix.v3.1.0-14"]  # 14 is newer than 9
+    assert hands.there("OperatorGroup", "mine", "three-b")["spec"]["targetNamespaces"] == ["three-b"]
+    assert [entry["reason"] for entry in done.result["timeline"]].count("Ready") == 3
+    assert {"RequiresApproval", "Settling"} & {entry["reason"] for entry in done.result["timeline"]}
+
+    again = ok(hands.call(*wanted), False)
+    assert len(again.requests) <= MOST_REQUESTS * len(wanted), again.requests
+    checked = ok(hands.call(*wanted, check=True), False)
+    assert [found["action"] for found in checked.result["operators"]] == ["none"] * 3
+
+
+@scene
+def test_half_installed_is_predicted_and_finished(hands: Hands) -> None:
+    """Ours with a pending plan; approved and on its way; namespace without group. Check mode says what the run does."""
+    pending, going, empty = "half-pending", "half-going", hands.namespace("half-empty")
+    ok(hands.call(operator("trap-half-a", pending), operator("trap-half-b", going, version="1.0.0"), wait=False), True)
+    hands.pending_plan("trap-half-a", pending)
+    hands.approve(hands.pending_plan("trap-half-b", going), going)
+    foreseen = {
+        name: hands.call(operator(package, home, **more), check=True)
+        for name, package, home, more in (
+            ("pending", "trap-half-a", pending, {}),
+            ("going", "trap-half-b", going, {"version": "1.0.0"}),
+            ("empty", "trap-half-c", empty, {}),
+        )
+    }
+    done = hands.side_by_side(
+        pending=lambda: hands.call(operator("trap-half-a", pending)),
+        going=lambda: hands.call(operator("trap-half-b", going, version="1.0.0")),
+        empty=lambda: hands.call(operator("trap-half-c", empty)),
+    )
+    for name, found in done.items():
+        assert foreseen[name].writes == []
+        assert foreseen[name].result["changed"] == ok(found, name != "going").result["changed"], name
+        assert foreseen[name].operator["action"] == found.operator["action"], name
+    assert done["pending"].operator["action"] == "updated"
+    assert done["going"].operator["action"] == "none"
+
+
+@scene
+def test_what_others_installed_is_used_as_it_is(hands: Hands) -> None:
+    """Found by package in another namespace under another name; changed only with manage_adopted, then walked up."""
+    home = hands.namespace("theirs", None)
+    hands.installed_by_hand("trap-old", home, "their-name")
+    before = hands.there("Subscription", "their-name", home)
+    done = ok(hands.call(operator("trap-old", "elsewhere", version="1.1.0")), False)
+    assert (done.operator["namespace"], done.operator["subscription"]) == (home, "their-name")
+    assert (done.operator["action"], done.operator["csv"]) == ("adopted", "trap-old.v1.0.0")
+    assert any("somebody else installed trap-old.v1.0.0" in text for text in done.warnings)
+    assert hands.there("Subscription", "their-name", home)["spec"] == before["spec"]
+    assert hands.get("Namespace", "elsewhere") is None
+
+    hands.pending_plan("their-name", home)
+    managed = ok(hands.call(operator("trap-old", "elsewhere", version="1.1.0"), manage_adopted=True), True)
+    assert managed.operator["csv"] == "trap-old.v1.1.0"
+    assert "deprecated: trap-old is no longer maintained" in " ".join(managed.warnings)
+    after = hands.there("Subscription", "their-name", home)
+    assert "rhdh.orchestrator/created" not in after["metadata"].get("labels", {})
+    assert hands.get("Namespace", "elsewhere") is None
+
+
+@scene
+def test_steps_one_by_one_and_jumps_by_skip_range(hands: Hands) -> None:
+    walked, jumped = hands.namespace("walked", None), hands.namespace("jumped", None)
+    hands.side_by_side(
+        walked=lambda: hands.installed("trap-walk", walked),
+        jumped=lambda: hands.installed("trap-jump", jumped),
+    )
+    past = hands.call(operator("trap-jump", jumped, version="1.2.0"))
+    assert past.ending == "refused"
+    assert "from trap-jump.v1.0.0 OLM goes straight to trap-jump.v1.3.0" in past.message
+    wanted = {
+        "walked": operator("trap-walk", walked, version="1.2.0"),
+        "jumped": operator("trap-jump", jumped, version="1.3.0"),
+    }
+    foreseen = {name: hands.call(item, check=True) for name, item in wanted.items()}
+    done = hands.side_by_side(walked=lambda: hands.call(wanted["walked"]), jumped=lambda: hands.call(wanted["jumped"]))
+    assert ok(foreseen["walked"], True).operator["steps"] == ["trap-walk.v1.1.0", "trap-walk.v1.2.0"]
+    assert ok(foreseen["jumped"], True).operator["steps"] == ["trap-jump.v1.3.0"]
+    assert len(ok(done["walked"], True).operator["plans_approved"]) == 2
+    assert len(ok(done["jumped"], True).operator["plans_approved"]) == 1
+    assert [done[name].operator["csv"][-5:] for name in wanted] == ["1.2.0", "1.3.0"]
+    older = hands.call(operator("trap-jump", jumped, version="1.0.0"))
+    assert older.ending == "refused"
+    assert "OLM never goes back" in older.message
+
+
+@scene
+def test_one_plan_for_two_operators_of_a_namespace(hands: Hands) -> None:
+    """Both asked for: one group that fits both, one approval. One pinned: its upgrade comes along only if allowed."""
+    both = ok(hands.call(operator("trap-narrow", "shared"), operator("trap-more", "shared", version="1.0.0")), True)
+    (group,) = hands.list("OperatorGroup", "shared")
+    assert group["spec"]["targetNamespaces"] == ["shared"]  # trap-narrow cannot watch everything
+    assert {found["operator_group"] for found in both.result["operators"]} == {"shared"}
+    plan = hands.pending_plan("trap-more", "shared", "trap-more.v1.1.0")
+    third = operator("trap-third", "shared")
+    refused = hands.call(third)
+    assert refused.ending == "failed"
+    assert refused.seconds < 239
+    assert "CollateralUpgrade" in refused.message
+    assert "trap-more.v1.1.0, which nobody asked for" in refused.message
+    assert "allow_collateral" in refused.message
+    assert refused.wrote("patch", "installplans") == []
+    assert not hands.there("InstallPlan", plan, "shared")["spec"]["approved"]
+    allowed = ok(hands.call(third | {"allow_collateral": ["trap-more.v1.1.0"]}), True)
+    assert allowed.operator["upgrades_included"] == ["trap-more.v1.1.0"]
+    hands.succeeded("trap-more.v1.1.0", "shared")
+
+
+@scene
+def test_dependencies_come_along_and_are_told(hands: Hands) -> None:
+    done = ok(hands.call(operator("trap-needs", "needs")), True)
+    assert done.operator["upgrades_included"] == ["trap-supply.v1.0.0"]
+    gone = ok(hands.call(operator("trap-needs", "needs"), state="absent"), True)
+    dependency = "Subscription needs/trap-supply-stable-redhat-operators-openshift-marketplace"
+    assert any(text.startswith(dependency) for text in gone.operator["leftovers"])
+    assert any("namespace needs stays" in text for text in gone.warnings)
+    assert hands.get("Namespace", "needs")
+
+
+@scene
+def test_a_change_while_a_plan_is_pending_replaces_the_plan(hands: Hands) -> None:
+    """OLM ignores another version, channel or approval as long as a plan is pending."""
+    homes = {name: hands.namespace(f"pending-{name}", None) for name in ("version", "channel", "approval")}
+    hands.subscribe("trap-turn-a", homes["version"], ours=True, startingCSV="trap-turn-a.v1.0.0")
+    hands.subscribe("trap-turn-b", homes["channel"], ours=True)
+    hands.subscribe("trap-turn-c", homes["approval"], ours=True, startingCSV="trap-turn-c.v1.0.0", channel="old")
+    plans = {
+        "version": hands.pending_plan("trap-turn-a", homes["version"]),
+        "channel": hands.pending_plan("trap-turn-b", homes["channel"]),
+        "approval": hands.pending_plan("trap-turn-c", homes["approval"]),
+    }
+    wanted: dict[str, t.Any] = {
+        "version": operator("trap-turn-a", homes["version"], version="1.1.0"),
+        "channel": operator("trap-turn-b", homes["channel"], channel="old"),
+        "approval": operator("trap-turn-c", homes["approval"], channel="stable", approval="Automatic"),
+    }
+    foreseen = {name: hands.call(item, check=True) for name, item in wanted.items()}
+    done = hands.side_by_side(**{name: lambda item=item: hands.call(item) for name, item in wanted.items()})
+    for name, found in done.items():
+        assert foreseen[name].writes == []
+        assert ok(foreseen[name], True).operator["action"] == ok(found, True).operator["action"] == "updated"
+        assert any(uri.split("?")[0].endswith(plans[name]) for uri in found.wrote("delete", "installplans")), name
+        assert foreseen[name].result["diff"]["after"].keys() == found.result["diff"]["after"].keys()
+    names = [done[name].operator["csv"] for name in wanted]
+    assert names == ["trap-turn-a.v1.1.0", "trap-turn-b.v1.0.0", "trap-turn-c.v1.2.0"]
+    assert hands.there("Subscription", "trap-turn-c", homes["approval"])["spec"]["installPlanApproval"] == "Automatic"
