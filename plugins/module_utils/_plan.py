@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import ApiError, Object, Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve import Wanted, resolve
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._releases import check_openshift
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._status import PLATFORM, openshift_version
 
@@ -165,15 +166,8 @@ def _judge_operator(
     if manifest is None:
         blocks.append(f"CatalogSource {catalog} has no package {package}.")
         return
-    channels = {channel["name"]: channel for channel in manifest["status"]["channels"]}
-    channel = channels.get(part["channel"])
-    if channel is None:
-        blocks.append(f"Package {package} has no channel {part['channel']}; it has {', '.join(sorted(channels))}.")
-        return
-    versions = [entry.get("version") for entry in channel.get("entries") or []]
-    if wanted not in versions:
-        offered = ", ".join(filter(None, versions[:10]))
-        blocks.append(f"Channel {part['channel']} of {package} has no version {wanted}; it has {offered}.")
+    asked = Wanted(package, part["namespace"], part["channel"], version=wanted, catalog=catalog)
+    blocks += resolve(manifest, asked)[1]
 
 
 def _judge_objects(

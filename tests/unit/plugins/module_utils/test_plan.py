@@ -11,7 +11,8 @@ PARTS = ROW["operators"]
 
 
 def manifest(part):
-    channel = {"name": part["channel"], "entries": [{"name": part["csv"], "version": part["version"]}]}
+    entries = [{"name": part["csv"], "version": part["version"]}]
+    channel = {"name": part["channel"], "currentCSV": part["csv"], "entries": entries}
     return {"metadata": {"name": part["package"]}, "status": {"channels": [channel]}}
 
 
@@ -83,8 +84,11 @@ BLOCKS = [
     (lambda f: f.update(catalog=None), "CatalogSource redhat-operators does not exist"),
     (lambda f: f["catalog"]["status"]["connectionState"].update(lastObservedState="CONNECTING"), "is CONNECTING"),
     (lambda f: f["packages"].pop(0), "has no package serverless-operator"),
-    (lambda f: f["packages"][0]["status"]["channels"][0].update(name="beta"), "it has beta"),
-    (lambda f: f["packages"][0]["status"]["channels"][0].update(entries=[{"version": "9.9.9"}]), "it has 9.9.9"),
+    (lambda f: f["packages"][0]["status"]["channels"][0].update(name="beta"), "there are: beta"),
+    (
+        lambda f: f["packages"][0]["status"]["channels"][0].update(entries=[{"name": "x", "version": "9.9.9"}]),
+        "there are: 9.9.9",
+    ),
     (
         lambda f: f["subscriptions"].append(subscription("rhdh", "rhdh-operator.v1.9.2")),
         "rhdh-operator.v1.9.2 installed",
