@@ -52,6 +52,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
 )
 
 WAKE_PAUSE = 10.0  # seconds between touches, and before the first
+MOST_REPLACED = 2  # plans of before a change: OLM was resolving at that moment; what it makes then is what it wants
 WOKEN = "rhdh.orchestrator/woken"  # annotation on a Subscription
 
 
@@ -160,8 +161,16 @@ class Run:
     # -- waiting ----------------------------------------------------------------------------------------------------
 
     def _wait(self, operators: t.Sequence[Operator]) -> Result:
+        looked: set[str] = set()  # packages
+
         def act(snapshot: Snapshot) -> None:
             for operator in operators:
+                if operator.wanted.package not in looked:
+                    looked.add(operator.wanted.package)
+                    operator.stale |= judging.told(snapshot.list(k.CSV, operator.namespace))
+                    if operator.reconfigured:
+                        found = [item["metadata"] for item in snapshot.list(k.DEPLOYMENT, operator.namespace)]
+                        operator.generations = {item["name"]: item["generation"] for item in found}
                 seen = self._view(snapshot, operator)
                 if judging.backs_off(seen) and self._preparation.managed(operator):
                     self._wake(operator, t.cast(Object, seen.subscription))
@@ -171,7 +180,7 @@ class Run:
                 plan = t.cast(Object, seen.plan)
                 if decision.action == "approve":
                     self._approve(operator, plan, decision)
-                elif decision.reason == "WrongVersion" and operator.redirected:
+                elif decision.action == "replace" and judging.may_be_deleted(t.cast(Object, seen.subscription), plan):
                     self._replace(operator, plan)
 
         def evaluate(snapshot: Snapshot) -> dict[str, Verdict]:
@@ -216,6 +225,7 @@ class Run:
             operator.stale,
             snapshot.list(k.POD, home),
             snapshot.list(k.REPLICA_SET, home),
+            operator.generations,
         )
 
     def _approval(
@@ -235,11 +245,16 @@ class Run:
         decision = judging.decide_approval(
             operator.wanted, target, seen.subscription, seen.plan, seen.subscriptions, asked
         )
-        if decision.action == "approve" and not self._preparation.managed(operator):
-            plan = (seen.plan or {})["metadata"]["name"]
-            text = f"plan {plan} of somebody else's Subscription waits for approval"
+        if decision.reason == "WrongVersion" and operator.redirected and len(operator.replaced) < MOST_REPLACED:
+            return dataclasses.replace(decision, action="replace")
+        if decision.action != "approve":
+            return decision
+        plan = t.cast(Object, seen.plan)
+        if not self._preparation.managed(operator):
+            text = f"plan {plan['metadata']['name']} of somebody else's Subscription waits for approval"
             return judging.Approval("refuse", "ApprovalNeeded", text)
-        return decision
+        danger = self._preparation.foresight.danger(plan, seen.subscriptions)
+        return judging.Approval("refuse", "StoredVersionDropped", danger) if danger else decision
 
     def _wake(self, operator: Operator, subscription: Object) -> None:
         """Touch a Subscription, so that OLM looks at it now and not when its pause is over."""
@@ -255,7 +270,7 @@ class Run:
     def _replace(self, operator: Operator, plan: Object) -> None:
         """Delete a plan that OLM was making for what the Subscription said before our change: OLM makes another."""
         metadata = plan["metadata"]
-        if not judging.awaits_approval(plan) or metadata["name"] in operator.replaced:
+        if metadata["name"] in operator.replaced:
             return
         try:
             self.session.delete(
@@ -304,8 +319,8 @@ class Run:
         causes = []
         for operator in () if ended.blind else operators:
             verdict = ended.verdicts.get(operator.wanted.package)
-            if verdict is not None and verdict.state == READY:
-                continue
+            if verdict is not None and (verdict.state == READY or verdict.reason in judging.REFUSALS):
+                continue  # nothing deeper than a refusal of our own: the plan would only be said to wait for approval
             # From the Subscription down: its plan may tell why its CSV does not go on.
             name = (operator.subscription or {"metadata": {"name": operator.wanted.package}})["metadata"]["name"]
             cause = diagnose(self.session, k.SUBSCRIPTION, name, operator.namespace)

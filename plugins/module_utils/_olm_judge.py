@@ -40,8 +40,10 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import
 
 Object = dict[str, t.Any]
 
+REFUSALS = ("WrongVersion", "CollateralUpgrade", "ApprovalNeeded", "StoredVersionDropped")  # to approve a plan
 UNMET = ("Pending", "RequirementsNotMet")  # phase and reason
 STABLE = 2.0  # seconds a CSV must stay Succeeded: in a replacement it may flip once
+SETTLED = 60.0  # seconds after which a new config of the Subscription has changed nothing: a busy OLM lags
 MOVING = ("Replacing", "Pending", "Installing", "InstallReady", "Deleting")  # phases of CSVs in an upgrade
 
 
@@ -59,6 +61,7 @@ class View:
     stale: frozenset[str] = frozenset()  # messages that were there before we changed anything
     pods: t.Sequence[Object] = ()  # of the operator's Deployments, as far as they are watched
     replica_sets: t.Sequence[Object] = ()
+    generations: t.Mapping[str, int] = dataclasses.field(default_factory=dict)  # of Deployments, before a new config
 
 
 def resolution_class(message: str) -> tuple[str, str]:
@@ -123,7 +126,7 @@ def crd_safety(message: str) -> str | None:
 class Approval:
     """What to do about the plan that a Subscription refers to."""
 
-    action: str  # "approve", "wait" or "refuse"
+    action: str  # "approve", "wait", "refuse", or "replace": delete it, so that OLM makes another
     reason: str = ""
     message: str = ""
     collateral: tuple[str, ...] = ()  # CSVs of others in the plan
@@ -135,6 +138,15 @@ def awaits_approval(plan: Object | None) -> bool:
     if plan is None or plan["metadata"].get("deletionTimestamp") or plan["spec"].get("approved"):
         return False
     return bool((plan.get("status") or {}).get("phase") == "RequiresApproval")
+
+
+def may_be_deleted(subscription: Object, plan: Object | None) -> bool:
+    """Tell whether OLM will make another plan when a pending one is deleted.
+
+    It forgets a plan that is gone only in the update that takes the condition away (its InstallPlanNotFound). A plan
+    that is deleted before a busy OLM has set that condition is referred to for ever, and nothing is resolved again.
+    """
+    return awaits_approval(plan) and (condition(subscription, "InstallPlanPending") or {}).get("status") == "True"
 
 
 def decide_approval(
@@ -220,6 +232,11 @@ def find_csv(csvs: t.Sequence[Object], name: str) -> Object | None:
     return None
 
 
+def told(csvs: t.Iterable[Object]) -> frozenset[str]:
+    """Return what CSVs say of their state: said already when we begin to look, it may be what was mended just now."""
+    return frozenset(text for csv in csvs if (text := (csv.get("status") or {}).get("message")))
+
+
 def installed(view: View, name: str) -> bool:
     """Tell whether the operator is installed as this CSV and really runs; what the conditions say does not matter."""
     status = (view.subscription or {}).get("status") or {}
@@ -236,7 +253,10 @@ def installed(view: View, name: str) -> bool:
 def judge(wanted: Wanted, target: Target, view: View, approval: Approval | None = None) -> Verdict:
     """Return the verdict for one operator."""
     if installed(view, target.csv):
-        return Verdict.ready(f"{target.csv} runs", stable_for=STABLE)
+        names = deployments_of(t.cast(Object, find_csv(view.csvs, target.csv)))
+        # The CSV stays Succeeded until OLM gets to a new config, and its Deployments then change.
+        waits = view.generations and all(_generation(view.deployments[n]) == view.generations.get(n) for n in names)
+        return Verdict.ready(f"{target.csv} runs", stable_for=SETTLED if waits else STABLE)
     if view.subscription is None:
         return terminal("subscription/SubscriptionGone").verdict("the Subscription was deleted")
     if approval and approval.action == "refuse":
@@ -258,6 +278,10 @@ def judge(wanted: Wanted, target: Target, view: View, approval: Approval | None 
     if verdict is not None:
         return verdict
     return _judge_conditions(wanted, view) or _judge_silence(wanted, target, view)
+
+
+def _generation(obj: Object) -> int | None:
+    return t.cast("int | None", obj["metadata"].get("generation"))
 
 
 def _judge_own_csv(csv: Object, view: View) -> Verdict:

@@ -51,6 +51,8 @@ class Operator:
     halves: list[str] = dataclasses.field(default_factory=list)  # CSVs that have to go for the repair
     plan: Object | None = None  # the one that the Subscription referred to at first
     redirected: bool = False  # the Subscription gets another channel, version, approval or catalog
+    reconfigured: bool = False  # the Subscription of what is installed gets another config
+    generations: dict[str, int] = dataclasses.field(default_factory=dict)  # of its Deployments, before OLM acts on it
     pending_plan: str | None = None  # a plan that this change makes obsolete
     replaced: list[str] = dataclasses.field(default_factory=list)  # plans that came for what was wanted before it
     stale: frozenset[str] = frozenset()

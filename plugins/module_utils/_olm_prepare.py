@@ -20,6 +20,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     contains,
     gives_up_fields,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_crds import (
+    Foresight,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_operator import (
     OWN_CSVS,
     Operator,
@@ -35,6 +38,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve imp
     Target,
     Wanted,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
+    terminal,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     condition,
 )
@@ -45,6 +51,7 @@ class Preparation:
 
     def __init__(self, session: Session, operators: t.Sequence[Operator], options: Options) -> None:
         self.session, self.operators, self.options = session, operators, options
+        self.foresight = Foresight(session)
         self.roles: list[Object] = []  # that would grant what is missing
         self._subscriptions: list[Object] = []
         self._groups: list[Object] = []
@@ -158,6 +165,7 @@ class Preparation:
         for operator in operators:
             if operator.target is not None and self.managed(operator):
                 problems += self._check_one(operator, operator.target)
+                problems += self._check_pending_plan(operator, operator.target)
         if not problems and any(self._acts(operator) for operator in operators):
             problems = self._missing_rights(operators)
         return problems
@@ -334,6 +342,13 @@ class Preparation:
                     "operators must not serve one API. Remove that one first, its Subscription and then the CSV (CRDs "
                     "and objects stay)."
                 )
+        for other in self.operators[: self.operators.index(operator)]:  # told once for each pair
+            both = sorted(set(target.owned_crds) & set(other.target.owned_crds if other.target else ()))
+            if both and other.csv is None:
+                problems.append(
+                    f"operators[{operator.wanted.package}]: {both[0]} is provided by {other.wanted.package} as well; "
+                    "two operators must not serve one API. Name only one of them."
+                )
         return problems
 
     def _check_namespace(self, operator: Operator, target: Target) -> list[str]:
@@ -429,10 +444,24 @@ class Preparation:
             return []
         operator.action = "updated"
         keys = ("channel", "startingCSV", "installPlanApproval", "source", "sourceNamespace")
+        stays = operator.status.get("installedCSV") == target.csv
+        operator.reconfigured = stays and live["spec"].get("config") != body["spec"].get("config")
         operator.redirected = any(live["spec"].get(key) != body["spec"].get(key) for key in keys)
-        if operator.redirected and judging.awaits_approval(operator.plan):
+        if operator.redirected and judging.may_be_deleted(live, operator.plan):
             operator.pending_plan = ref
         return []
+
+    def _check_pending_plan(self, operator: Operator, target: Target) -> list[str]:
+        """Look into a plan that is there already and would be approved: OLM would stop it half-way."""
+        plan, current = operator.plan, operator.status.get("currentCSV")
+        if operator.pending_plan or not self.would_approve(operator) or not judging.awaits_approval(plan):
+            return []
+        if not judging.on_the_way(target, current, operator.status.get("installedCSV")):
+            return []
+        beside = [s for s in self._subscriptions if s["metadata"]["namespace"] == operator.namespace]
+        danger = self.foresight.danger(t.cast(Object, plan), beside)
+        remedy = terminal("plan/StoredVersionDropped").remedy
+        return [f"operators[{operator.wanted.package}]: {danger}. {remedy}"] if danger else []
 
     def _decide_repair(self, operator: Operator, live: Object) -> None:
         """Choose the way out of a dead end, where it was asked for."""

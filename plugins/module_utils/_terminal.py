@@ -209,6 +209,14 @@ STATES: tuple[State, ...] = (
         "One plan serves all Subscriptions of a namespace; approving it upgrades all of them.",
     ),
     State(
+        "plan/StoredVersionDropped",
+        5,
+        "Write the objects anew, so that they are stored in a version that stays, then take the old one out of the "
+        "CRD's status.storedVersions, and run again.",
+        "olm 2, scenario 11; OLM source",
+        "OLM would stop after the new CSV has replaced the old one, and never go on: so the plan is not approved.",
+    ),
+    State(
         "plan/ApprovalNeeded",
         5,
         "Approve it (oc patch installplan), or set manage_adopted.",

@@ -21,6 +21,8 @@ description:
     as it is. An OperatorGroup that is there is used whatever its name.
   - With O(operators[].approval=Manual) only the InstallPlan that the Subscription refers to is approved, and only when
     it holds the wanted version, or a step on the way to it, and nothing of others.
+  - A plan of an upgrade is not approved when one of its CustomResourceDefinitions drops a version that is among the
+    stored versions of the live one. OLM would stop the upgrade half-way.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - rhdh.orchestrator.attributes

@@ -188,7 +188,7 @@ def package_documents(
     for channel, channel_entries in entries.items():
         documents.append({"schema": "olm.channel", "package": name, "name": channel, "entries": channel_entries})
     for bundle, objects in bundles.items():
-        image = package.get("bundle_image", "")
+        image = _fill(package.get("bundle_image", ""), {"VERSION": str(objects[0]["spec"]["version"])})
         properties = _properties(name, objects, inline=not image)
         documents.append(
             {"schema": "olm.bundle", "name": bundle, "package": name, "image": image, "properties": properties}

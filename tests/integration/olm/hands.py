@@ -8,6 +8,8 @@ import dataclasses
 import http.client
 import itertools
 import json
+import subprocess
+import tempfile
 import threading
 import time
 import typing as t
@@ -19,7 +21,7 @@ import yaml
 
 from sandbox import audit, settings
 from sandbox.catalog import build
-from sandbox.cluster import lifecycle, supervise
+from sandbox.cluster import lifecycle, supervise, tools
 from sandbox.cluster.api import ApiError, Client
 from sandbox.faults import switches
 from sandbox.paths import Instance
@@ -65,6 +67,7 @@ OPTIONS: Object = {
 
 
 _NUMBERS = itertools.count(1)  # of namespaces without a name
+_SETTINGS = threading.Lock()  # read, change, write
 
 
 @dataclasses.dataclass
@@ -290,6 +293,26 @@ class Hands:
             if namespace["metadata"]["name"] not in self._at_first:
                 self.delete("Namespace", namespace["metadata"]["name"])
 
+    def unpack(self, name: str, version: str) -> None:
+        """Do what the pod of an unpack Job would have done, with the same program, as soon as OLM has made the Job."""
+        (package,) = (found for found in packages.PACKAGES if found["name"] == name)
+        image = package["bundle_image"].replace("@VERSION@", version)
+
+        def look() -> str:
+            jobs = [job for job in self.list("Job", CATALOGS) if image in json.dumps(job["spec"])]
+            return jobs[0]["metadata"]["name"] if jobs else ""
+
+        job = self.until(f"a Job unpacks {image}", look)
+        with tempfile.TemporaryDirectory() as folder:
+            for place in ("manifests", "metadata"):
+                (Path(folder) / place).mkdir()
+            for number, manifest in enumerate(build.bundle_objects(package, {"version": version})):
+                (Path(folder) / "manifests" / f"{number}.yaml").write_text(yaml.safe_dump(manifest), encoding="utf-8")
+            command = [str(tools.directory() / "bin" / "opm"), "alpha", "bundle", "extract", "-m", f"{folder}/", "-z"]
+            where_to = ["-n", CATALOGS, "-c", job, "-k", str(self.instance.kubeconfig)]
+            done = subprocess.run([*command, *where_to], text=True, capture_output=True, check=False)
+            assert done.returncode == 0, done.stderr
+
     # -- played by hand, while OLM itself is stopped -----------------------------------------------------------------
 
     def play_csv(
@@ -417,9 +440,11 @@ class Hands:
         found = self.get("PackageManifest", package, CATALOGS) or {}
         return {channel["name"] for channel in (found.get("status") or {}).get("channels", [])}
 
-    def heal_images(self) -> None:
-        """Make the image that trap-sick upgrades to possible to pull."""
-        self.set(runtime__bad_images=[packages.HELD_IMAGE])
+    def heal_image(self, image: str) -> None:
+        """Make one of the images that cannot be pulled possible to pull."""
+        with _SETTINGS:
+            bad = settings.load(self.instance.settings_file)["runtime.bad_images"]
+            self.set(runtime__bad_images=[other for other in bad if other != image])
 
     def set(self, **values: t.Any) -> None:
         """Change switches of the sandbox; `__` stands for the dot in their names."""
@@ -461,6 +486,16 @@ class Hands:
         writes = [f"{event['verb']} {event['requestURI']}" for event in events if audit.is_mutating(event)]
         return Outcome(ending, message, result, seconds, requests, writes, module.warnings)
 
+    def waits(self, namespace: str, mark: int) -> None:
+        """Wait until a call has begun to wait for an operator in a namespace: nobody lists plans before that."""
+        plans = where("InstallPlan", namespace)
+
+        def look() -> bool:
+            seen = audit.requests(self.instance.audit_log, mark)
+            return any(event["verb"] == "list" and event["requestURI"].startswith(plans) for event in seen)
+
+        self.until(f"a call waits in {namespace}", look)
+
     def _events(self, mark: int, agent: str) -> list[Object]:
         found = []
         with self.instance.audit_log.open("rb") as stream:
@@ -500,7 +535,7 @@ class Stage:
     @classmethod
     def begin(cls, hands: Hands, scenes: t.Sequence[t.Any]) -> Stage:
         """Begin all scenes."""
-        pool = futures.ThreadPoolExecutor(max_workers=8)
+        pool = futures.ThreadPoolExecutor(max_workers=12)
 
         def play(scene: t.Any) -> None:
             mine = Hands(hands.instance)
@@ -536,4 +571,5 @@ def operator(package: str, namespace: str, **more: t.Any) -> Object:
     return {"name": package, "namespace": namespace, **more}
 
 
-SETTINGS = {"catalog.extra": packages.PACKAGES, "runtime.bad_images": [packages.NO_IMAGE, packages.HELD_IMAGE]}
+BAD_IMAGES = [packages.NO_IMAGE, packages.HELD_IMAGE, packages.LATE_IMAGE]
+SETTINGS = {"catalog.extra": packages.PACKAGES, "runtime.bad_images": BAD_IMAGES}

@@ -11,6 +11,8 @@ NARROW = EVERYWHERE[:2]  # their copies in all namespaces would only keep OLM bu
 SHELL = "registry.sandbox.invalid/shell"
 NO_IMAGE = f"{SHELL}:no-such-image"  # the setting runtime.bad_images makes it impossible to pull
 HELD_IMAGE = f"{SHELL}:no-such-bundle"
+LATE_IMAGE = f"{SHELL}:no-such-group"
+PACKED_IMAGE = "registry.sandbox.invalid/trap-packed-bundle:v@VERSION@"  # its pods are simulated: nothing is unpacked
 
 
 def group(package: str) -> str:
@@ -80,11 +82,12 @@ RULE = {
 }
 SIZED = {"type": "object", "required": ["size"], "properties": {"size": {"type": "integer"}}}
 
-SICK = {
-    "name": "trap-sick-manager",
-    "service_account": "trap-sick",
-    "containers": [{"name": "manager", "image": NO_IMAGE}],
-}
+
+def sick(package_name: str, image: str) -> Object:
+    """A Deployment whose image cannot be pulled."""
+    container = {"name": "manager", "image": image}
+    return {"name": f"{package_name}-manager", "service_account": package_name, "containers": [container]}
+
 
 RACES = 24
 _races = iter(range(RACES))
@@ -105,12 +108,17 @@ PACKAGES = [
     *(package(f"trap-half-{name}", "1.0.0", "1.1.0") for name in "abc"),
     *(package(f"trap-turn-{name}", "1.0.0", "1.1.0", "1.2.0") for name in "abc"),
     package("trap-walk", "1.0.0", "1.1.0", "1.2.0"),
+    package("trap-config"),
     package("trap-suffix", "3.1.0-9", "3.1.0-14", "3.2.0-16"),
     skipping("trap-jump", "1.0.0", "1.1.0", "1.2.0", "1.3.0", skip_range=">=1.0.0 <1.3.0"),
     package("trap-all", modes=["AllNamespaces"]),
     package("trap-own", modes=["OwnNamespace", "SingleNamespace"]),
     package("trap-rival-a", crds=[crd("trap-rival", "Prize")]),
     package("trap-rival-b", crds=[crd("trap-rival", "Prize")]),
+    *(package(f"trap-twin-{name}", crds=[crd("trap-twin", "Prize")]) for name in "abc"),
+    package("trap-group"),
+    package("trap-hang", deployments=[sick("trap-hang", LATE_IMAGE)]),
+    package("trap-copied", modes=["AllNamespaces"]),
     package("trap-supply", crds=[crd("trap-supply")]),
     package("trap-needs", required_crds=[needed("trap-supply")]),
     package("trap-lost", required_crds=[needed("trap-nobody")]),
@@ -118,10 +126,25 @@ PACKAGES = [
         "trap-store",
         "1.0.0",
         "1.1.0",
+        "1.2.0",
         lines={
             "1.0": {"crds": [crd("trap-store", versions={"v1alpha1": "storage"})]},
-            "1.1": {"crds": [crd("trap-store", versions={"v1": "storage"})]},
+            "1.1": {"crds": [crd("trap-store", versions={"v1alpha1": "served", "v1": "storage"})]},
+            "1.2": {"crds": [crd("trap-store", versions={"v1": "storage"})]},
         },
+    ),
+    *(
+        package(
+            name,
+            "1.0.0",
+            "1.1.0",
+            lines={
+                "1.0": {"crds": [crd(name, versions={"v1alpha1": "storage"})]},
+                "1.1": {"crds": [crd(name, versions={"v1": "storage"})]},
+            },
+            bundle_image=image,
+        )
+        for name, image in (("trap-torn", ""), ("trap-packed", PACKED_IMAGE))
     ),
     *(
         package(name, "1.0.0", "1.1.0", lines={"1.1": {"crds": [crd(name, spec=SIZED)]}})
@@ -133,11 +156,12 @@ PACKAGES = [
     *(package(f"trap-fault-{name}") for name in "abcdef"),
     *(package(name, "1.0.0", "1.1.0") for name in ("trap-busy", "trap-dead", "trap-orphan")),
     package("trap-crash", command="echo connecting; echo FATAL: no such role; exit 7"),
-    package("trap-sick", "1.0.0", "1.1.0", lines={"1.1": {"deployments": [SICK]}}),
+    package("trap-sick", "1.0.0", "1.1.0", lines={"1.1": {"deployments": [sick("trap-sick", NO_IMAGE)]}}),
     package("trap-kube", "1.0.0", "1.1.0", min_kube_version="1.99.0"),
     package("trap-rule", objects=[RULE]),
     package("trap-unpack", bundle_image=HELD_IMAGE),
     package("trap-gone", "1.0.0", "1.1.0"),
+    package("trap-going", "1.0.0", "1.1.0"),
     package(
         "trap-old",
         "1.0.0",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
 import time
 import typing as t
 from concurrent import futures
@@ -55,17 +54,6 @@ def test_api_server_and_olm_killed_in_mid_install(hands: Hands, pool: futures.Th
     assert len(hands.list("InstallPlan", "fault-a")) == 1
 
 
-def test_a_busy_olm_lags(hands: Hands, pool: futures.ThreadPoolExecutor) -> None:
-    """OLM says nothing for longer than any text, then all at once; silence alone is no failure."""
-    home = hands.namespace("", None)
-    with frozen(hands, "olm", "catalog"):
-        call = pool.submit(hands.call, operator("trap-fault-b", home))
-        time.sleep(18)
-        assert not call.done()
-    done = ok(call.result())
-    assert "Resolving" in {entry["reason"] for entry in done.result["timeline"]}
-
-
 def test_the_catalog_goes_during_and_comes_back(hands: Hands, pool: futures.ThreadPoolExecutor) -> None:
     """A plan that is there is approved and installs without the catalog; what is not resolved waits for it."""
     home = hands.namespace("", None)
@@ -83,16 +71,27 @@ def test_the_catalog_goes_during_and_comes_back(hands: Hands, pool: futures.Thre
     assert ok(waiting.result()).operator["csv"] == "trap-fault-d.v1.0.0"
 
 
-def test_a_channel_that_vanished(hands: Hands) -> None:
-    """What is installed from it stays and is as wanted; a new version is refused with the channels that there are."""
-    home = hands.namespace("", None)
+def test_a_channel_that_vanished(hands: Hands, pool: futures.ThreadPoolExecutor) -> None:
+    """What is installed from it stays and is as wanted; a new version is refused with the channels that there are.
+
+    What was just about to be installed from it ends with what OLM says.
+    """
+    home, late = hands.namespace("", None), hands.namespace("", None)
     ok(hands.call(operator("trap-gone", home, channel="old", version="1.0.0")))
-    changed = [item for item in packages.PACKAGES if item["name"] != "trap-gone"]
-    bundles = [
-        {**bundle, "channels": ["stable"]} for bundle in packages.package("trap-gone", "1.0.0", "1.1.0")["bundles"]
-    ]
-    hands.serve([*changed, {**packages.package("trap-gone"), "bundles": bundles}])
-    hands.until("the channel is gone", lambda: hands.channels("trap-gone") == {"stable"}, 90)
+    changed = [dict(item) for item in packages.PACKAGES]
+    for item in changed:
+        if item["name"] in ("trap-gone", "trap-going"):
+            item["bundles"] = [{**bundle, "channels": ["stable"]} for bundle in item["bundles"]]
+    with frozen(hands, "olm", "catalog"):
+        going = pool.submit(hands.call, operator("trap-going", late, channel="old"))
+        hands.until("the Subscription is there", lambda: hands.get("Subscription", "trap-going", late))
+        hands.serve(changed)
+        hands.until("the channel is gone", lambda: hands.channels("trap-gone") == {"stable"}, 90)
+    lost = going.result()
+    assert (lost.ending, lost.result["wait"]["phase"]) == ("failed", "failed"), lost.message
+    assert "NoSuchChannel" in lost.message
+    assert "no operators found in channel old of package trap-going in the catalog" in lost.message
+    hands.delete("Subscription", "trap-going", late)
     same = ok(hands.call(operator("trap-gone", home, channel="old", version="1.0.0")))
     assert (same.result["changed"], same.writes) == (False, [])
     refused = hands.call(operator("trap-gone", home, channel="old", version="1.1.0"))
@@ -102,9 +101,11 @@ def test_a_channel_that_vanished(hands: Hands) -> None:
     assert moved.operator["csv"] == "trap-gone.v1.1.0"
 
 
-def test_a_thousand_stale_plans(hands: Hands) -> None:
-    """They do not keep the right one from being approved, nor slow down a run that has nothing to do."""
-    home = hands.namespace("", None)
+def test_a_busy_olm_lags_by_a_minute_before_a_thousand_stale_plans(
+    hands: Hands, pool: futures.ThreadPoolExecutor
+) -> None:
+    """Silence alone is no failure. Stale plans do not keep the right one from being approved, nor slow down a run."""
+    home, lagging = hands.namespace("", None), hands.namespace("", None)
     spec = {"approval": "Manual", "approved": True, "clusterServiceVersionNames": ["stale.v1"], "generation": 1}
 
     def some(number: int) -> None:
@@ -112,15 +113,18 @@ def test_a_thousand_stale_plans(hands: Hands) -> None:
             hands.create("InstallPlan", f"stale-{index:04}", home, spec=spec)
 
     with frozen(hands, "olm", "catalog"):  # OLM would delete all but five
+        waiting = pool.submit(hands.call, operator("trap-fault-b", lagging))
+        hands.until("the Subscription is there", lambda: hands.get("Subscription", "trap-fault-b", lagging))
+        begun = time.monotonic()
         hands.side_by_side(**{str(number): lambda number=number: some(number) for number in range(4)})
-        call = threading.Thread(target=lambda: done.append(hands.call(operator("trap-fault-e", home))))
-        done: list[Outcome] = []
-        call.start()
+        call = pool.submit(hands.call, operator("trap-fault-e", home))
         hands.until("the Subscription is there", lambda: hands.get("Subscription", "trap-fault-e", home))
-        time.sleep(1)
-    call.join()
-    assert len(ok(done[0]).operator["plans_approved"]) == 1
-    assert not any("/installplans/stale" in uri for uri in done[0].writes)
+        time.sleep(max(1, begun + 60 - time.monotonic()))
+        assert not waiting.done()
+    assert "Resolving" in {entry["reason"] for entry in ok(waiting.result()).result["timeline"]}
+    done = ok(call.result())
+    assert len(done.operator["plans_approved"]) == 1
+    assert not any("/installplans/stale" in uri for uri in done.writes)
     again = ok(hands.call(operator("trap-fault-e", home)))
     assert (again.result["changed"], again.writes) == (False, [])
     assert not any("installplans" in uri for uri in again.requests)

@@ -85,9 +85,9 @@ class Scene:
             assert not self.is_approved(plan)
             time.sleep(0.2)
 
-    def install(self) -> None:
+    def install(self, **more: t.Any) -> None:
         """OLM installs the CSV, and notes it."""
-        self.hands.play_csv(self.first, self.home)
+        self.hands.play_csv(self.first, self.home, **more)
         self.hands.play_deployment(self.first, self.home)
         self.note()
 
@@ -251,6 +251,51 @@ def test_a_busy_olm_notes_the_csv_late(hands: Hands) -> None:
 
 
 @scene
+def test_succeeded_without_its_deployment_is_not_enough(hands: Hands) -> None:
+    with Scene(hands) as play:
+        play.plan("plan")
+        play.refer("plan")
+        play.approved("plan")
+        hands.play_csv(play.first, play.home)
+        play.note()
+        time.sleep(4)
+        assert not play.ended
+        hands.play_deployment(play.first, play.home)
+    assert "DeploymentNotReady" in {entry["reason"] for entry in ok(play.done).result["timeline"]}
+
+
+@scene
+def test_a_new_config_is_waited_for_until_it_is_in_the_deployment(hands: Hands) -> None:
+    """The CSV stays Succeeded and the Deployment available until a busy OLM gets to it."""
+    package, home = packages.race(), hands.namespace("", None)
+    hands.play_installed(package, home)
+    wanted = operator(package, home, version="1.0.0", config={"env": [{"name": "LEVEL", "value": "debug"}]})
+    done: list[Outcome] = []
+    call = threading.Thread(target=lambda: done.append(hands.call(wanted, wait_timeout=25)))
+    call.start()
+    hands.until("the config is written", lambda: hands.there("Subscription", package, home)["spec"].get("config"))
+    time.sleep(4)
+    assert not done
+    change = {"spec": {"template": {"metadata": {"annotations": {"level": "debug"}}}}}
+    hands.patch("Deployment", f"{package}-manager", home, change)
+    call.join()
+    assert ok(done[0]).operator["action"] == "updated"
+
+
+@scene
+def test_the_crds_of_an_operator_are_waited_for(hands: Hands) -> None:
+    with Scene(hands) as play:
+        play.plan("plan")
+        play.refer("plan")
+        play.approved("plan")
+        play.install(crds=["things.trap-late.example.com"])
+        time.sleep(4)
+        assert not play.ended
+        hands.define("Thing", "trap-late.example.com")
+    assert ok(play.done).operator["crds"] == ["things.trap-late.example.com"]
+
+
+@scene
 def test_success_comes_before_stale_conditions(hands: Hands) -> None:
     """D4: True conditions stay after an install has succeeded."""
     stale = [
@@ -302,7 +347,10 @@ def test_somebody_elses_plan_waits_for_somebody_else(hands: Hands) -> None:
 
 @scene
 def test_a_plan_for_what_was_wanted_before_comes_after_the_change(hands: Hands) -> None:
-    """D6: OLM was resolving the old channel when the Subscription changed, and then ignores the change for ever."""
+    """D6: OLM was resolving the old channel when the Subscription changed, and then ignores the change for ever.
+
+    It is deleted once OLM has noted that it is pending: OLM never makes another for one that was gone before.
+    """
     package, home = packages.race(), hands.namespace("", None)
     hands.play_installed(package, home)
     done: list[Outcome] = []
@@ -318,6 +366,12 @@ def test_a_plan_for_what_was_wanted_before_comes_after_the_change(hands: Hands) 
     hands.play_plan("late", home, late)
     status = {"state": "UpgradePending", "installPlanGeneration": 1, "currentCSV": late}
     hands.play_status(package, home, plan="late", **status)
+    end = time.monotonic() + 7  # longer than the grace of a plan for the wrong version
+    while time.monotonic() < end:
+        assert hands.get("InstallPlan", "late", home)
+        time.sleep(0.2)
+    noted = {"type": "InstallPlanPending", "status": "True", "reason": "RequiresApproval"}
+    hands.play_status(package, home, plan="late", conditions=[noted], **status)
     hands.until("the late plan is gone", lambda: hands.get("InstallPlan", "late", home) is None, 10)
     right = f"{package}.v1.1.0"
     hands.play_plan("right", home, right, generation=2)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .hands import Hands, Outcome, operator, scene
+from .hands import CREATED, Hands, Outcome, operator, scene
 
 MOST_REQUESTS = 5  # for each operator that is as wanted
 
@@ -42,6 +42,14 @@ def test_several_operators_at_once_and_then_nothing_to_do(hands: Hands) -> None:
     names = [found["csv"] for found in done.result["operators"]]
     assert names == ["trap-steps.v1.1.0", "trap-own.v1.0.0", "trap-suffix.v3.1.0-14"]  # 14 is newer than 9
     assert hands.there("OperatorGroup", "mine", "three-b")["spec"]["targetNamespaces"] == ["three-b"]
+    for kind, name, home in (
+        ("Namespace", "three-b", None),
+        ("OperatorGroup", "mine", "three-b"),
+        ("Subscription", "trap-own", "three-b"),
+    ):
+        assert hands.there(kind, name, home)["metadata"]["labels"][CREATED] == "true"
+    asked = [uri.split(" ")[1].split("?")[0] for uri in done.requests]
+    assert not [path for path in asked if path in ("/api", "/apis") or path.startswith("/openapi")]  # no discovery
     assert [entry["reason"] for entry in done.result["timeline"]].count("Ready") == 3
     assert {"RequiresApproval", "Settling"} & {entry["reason"] for entry in done.result["timeline"]}
 
@@ -88,6 +96,7 @@ def test_what_others_installed_is_used_as_it_is(hands: Hands) -> None:
     done = ok(hands.call(operator("trap-old", "elsewhere", version="1.1.0")), False)
     assert (done.operator["namespace"], done.operator["subscription"]) == (home, "their-name")
     assert (done.operator["action"], done.operator["csv"]) == ("adopted", "trap-old.v1.0.0")
+    assert done.operator["operator_group"] == "group-0"
     assert any("somebody else installed trap-old.v1.0.0" in text for text in done.warnings)
     assert hands.there("Subscription", "their-name", home)["spec"] == before["spec"]
     assert hands.get("Namespace", "elsewhere") is None
@@ -109,7 +118,7 @@ def test_steps_one_by_one_and_jumps_by_skip_range(hands: Hands) -> None:
         jumped=lambda: hands.installed("trap-jump", jumped),
     )
     past = hands.call(operator("trap-jump", jumped, version="1.2.0"))
-    assert past.ending == "refused"
+    assert (past.ending, past.writes) == ("refused", [])
     assert "from trap-jump.v1.0.0 OLM goes straight to trap-jump.v1.3.0" in past.message
     wanted = {
         "walked": operator("trap-walk", walked, version="1.2.0"),
@@ -123,7 +132,7 @@ def test_steps_one_by_one_and_jumps_by_skip_range(hands: Hands) -> None:
     assert len(ok(done["jumped"], True).operator["plans_approved"]) == 1
     assert [done[name].operator["csv"][-5:] for name in wanted] == ["1.2.0", "1.3.0"]
     older = hands.call(operator("trap-jump", jumped, version="1.0.0"))
-    assert older.ending == "refused"
+    assert (older.ending, older.writes) == ("refused", [])
     assert "OLM never goes back" in older.message
 
 
@@ -158,6 +167,25 @@ def test_dependencies_come_along_and_are_told(hands: Hands) -> None:
     assert any(text.startswith(dependency) for text in gone.operator["leftovers"])
     assert any("namespace needs stays" in text for text in gone.warnings)
     assert hands.get("Namespace", "needs")
+
+
+@scene
+def test_the_config_of_an_operator_has_reached_it(hands: Hands) -> None:
+    """Set, changed and taken back: ready means that the operator runs with it."""
+
+    def env() -> dict[str, str]:
+        (found,) = hands.list("Deployment", "config")
+        (container,) = found["spec"]["template"]["spec"]["containers"]
+        return {item["name"]: item.get("value", "") for item in container["env"]}
+
+    plain = operator("trap-config", "config")
+    loud = plain | {"config": {"env": [{"name": "LEVEL", "value": "debug"}]}}
+    for wanted, level in ((loud, "debug"), (plain, None), (loud, "debug")):
+        foreseen = ok(hands.call(wanted, check=True), True)
+        assert foreseen.writes == []
+        ok(hands.call(wanted), True)
+        assert env().get("LEVEL") == level
+        ok(hands.call(wanted), False)
 
 
 @scene

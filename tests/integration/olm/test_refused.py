@@ -55,7 +55,7 @@ def test_what_does_not_exist_is_told_with_what_does(hands: Hands) -> None:
 
 
 def test_what_the_cluster_does_not_allow(hands: Hands) -> None:
-    """Kubernetes too old, group of the wrong mode, two groups, a namespace that is going, groups that exclude."""
+    """Kubernetes too old, group of the wrong mode, two groups, a namespace that is going, what excludes each other."""
     own, two, going = hands.namespace("", None), hands.namespace("", None, ()), hands.namespace("", None)
     hands.create("ConfigMap", "held", going, annotations={}, data={})
     hands.patch("ConfigMap", "held", going, {"metadata": {"finalizers": ["example.com/hold"]}})
@@ -68,6 +68,8 @@ def test_what_the_cluster_does_not_allow(hands: Hands) -> None:
             operator("trap-third", going),
             operator("trap-own", "both"),
             operator("trap-only", "both"),
+            operator("trap-twin-a", "twin"),
+            operator("trap-twin-b", "other"),
         )
         refused(
             done,
@@ -76,8 +78,9 @@ def test_what_the_cluster_does_not_allow(hands: Hands) -> None:
             f"namespace {two} has 2 OperatorGroups (group-0, group-1); OLM installs nothing there",
             f"namespace {going} is being deleted",
             "operators[trap-only]: OperatorGroup both/both asks for install mode OwnNamespace",
+            "operators[trap-twin-b]: prizes.trap-twin.example.com is provided by trap-twin-a as well",
         )
-        assert len(done.result["problems"]) == 5
+        assert len(done.result["problems"]) == 6
     finally:
         hands.patch("ConfigMap", "held", going, {"metadata": {"finalizers": []}})
 

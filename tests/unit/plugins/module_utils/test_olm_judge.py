@@ -112,6 +112,13 @@ def test_installed_csv_and_at_latest_known_alone_are_not_success(parts: Object) 
     assert judging.judge(WANTED, TARGET, view(sub, **parts)).state != "ready"
 
 
+def test_a_new_config_is_given_time_to_reach_the_deployments() -> None:
+    sub = subscription(installedCSV="thing.v1.1.0")
+    for generations, seconds in (({}, judging.STABLE), ({"manager": 1}, judging.SETTLED), ({"manager": 0}, 2.0)):
+        verdict = judging.judge(WANTED, TARGET, view(sub, csvs=[csv()], generations=generations))
+        assert (verdict.state, verdict.stable_for) == ("ready", seconds)
+
+
 def test_a_pin_stays_installed_while_the_next_plan_waits() -> None:
     sub = subscription(installedCSV="thing.v1.1.0", currentCSV="thing.v1.2.0", state="UpgradePending")
     seen = view(sub, csvs=[csv()], plan=plan("thing.v1.2.0"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
@@ -103,7 +104,12 @@ def prepare(cluster: Cluster, *wanted: Wanted, **options: t.Any) -> tuple[list[O
 
 THING = Wanted("thing", "home", version="1.0.0")
 NAMESPACE = (k.NAMESPACE, {"metadata": {"name": "home"}})
-PENDING = {"state": "UpgradePending", "currentCSV": "thing.v1.0.0", "installPlanRef": {"name": "plan"}}
+PENDING = {
+    "state": "UpgradePending",
+    "currentCSV": "thing.v1.0.0",
+    "installPlanRef": {"name": "plan"},
+    "conditions": [{"type": "InstallPlanPending", "status": "True", "reason": "RequiresApproval"}],
+}
 
 
 def test_one_new_group_fits_all_operators_of_a_namespace() -> None:
@@ -125,6 +131,9 @@ def test_a_change_replaces_a_pending_plan_and_a_repetition_does_not() -> None:
     assert preparation.would_approve(operator)
     (operator,), problems, preparation = prepare(cluster, Wanted("thing", "home", version="1.1.0"))
     assert (problems, operator.pending_plan, operator.action) == ([], "plan", "updated")
+    early = Cluster(NAMESPACE, manifest("thing", "OwnNamespace"), subscription(**{**PENDING, "conditions": []}), plan())
+    (operator,), problems, preparation = prepare(early, Wanted("thing", "home", version="1.1.0"))
+    assert (problems, operator.pending_plan, operator.redirected) == ([], None, True)  # OLM would never make another
     approved = Cluster(NAMESPACE, manifest("thing", "OwnNamespace"), subscription(**PENDING), plan(approved=True))
     (operator,), problems, preparation = prepare(approved, Wanted("thing", "home", version="1.1.0"))
     assert operator.pending_plan is None
@@ -138,6 +147,26 @@ def test_what_is_approved_and_on_its_way_needs_no_approval() -> None:
     step = Wanted("thing", "home", version="1.1.0")
     (operator,), _problems, preparation = prepare(cluster, step)
     assert preparation.would_approve(operator)
+
+
+def test_a_pending_plan_that_olm_would_stop_half_way_is_refused_before_any_write() -> None:
+    name = "things.example.com"
+    new = {"kind": "CustomResourceDefinition", "metadata": {"name": name}, "spec": {"versions": [{"name": "v1"}]}}
+    resource = {"kind": "CustomResourceDefinition", "name": name, "manifest": json.dumps(new)}
+    kind, upgrade = plan()
+    upgrade["spec"]["clusterServiceVersionNames"] = ["thing.v1.1.0"]
+    upgrade["status"]["plan"] = [{"resolving": "thing.v1.1.0", "resource": resource}]
+    live = {"metadata": {"name": name, "namespace": None}, "status": {"storedVersions": ["v1beta1"]}}
+    status = {**PENDING, "currentCSV": "thing.v1.1.0", "installedCSV": "thing.v1.0.0"}
+    cluster = Cluster(
+        NAMESPACE, manifest("thing", "OwnNamespace"), subscription(**status), csv(), (kind, upgrade), (k.CRD, live)
+    )
+    wanted = Wanted("thing", "home", version="1.1.0")
+    assert "operators[thing]: plan plan takes away" in prepare(cluster, wanted)[1][0]
+    assert prepare(cluster, wanted, wait=False)[1] == []  # nothing will be approved
+    assert prepare(cluster, THING)[1] == []
+    live["status"] = {"storedVersions": ["v1"]}
+    assert prepare(cluster, wanted)[1] == []
 
 
 def test_dead_ends_are_left_only_when_asked_for() -> None:
@@ -172,6 +201,13 @@ def test_an_api_that_somebody_serves_is_refused_and_unreadable_csvs_are_borne() 
     assert "prizes.example.com is provided by rival.v1.0.0 in there already" in problem
     cluster.forbidden = (k.CSV,)
     assert all("rival" not in text for text in prepare(cluster, THING)[1])
+
+
+def test_two_of_one_call_that_serve_the_same_api_are_refused_once() -> None:
+    cluster = Cluster(manifest("a", crd="things.example.com"), manifest("b", crd="things.example.com"), manifest("c"))
+    problems = prepare(cluster, Wanted("a", "one"), Wanted("b", "two"), Wanted("c", "three"))[1]
+    assert len(problems) == 1
+    assert problems[0].startswith("operators[b]: things.example.com is provided by a as well")
 
 
 def test_a_sick_catalog_is_refused_only_where_something_has_to_be_resolved() -> None:

@@ -171,6 +171,9 @@ CASES: dict[str, t.Callable[[], Verdict]] = {
     "plan/InstallPlanFailed": lambda: installing(plan=o.plan("Failed", "it is invalid")),
     "plan/InstallPlanRetrying": lambda: installing(plan=o.plan("Installing", "retrying execution due to error: x")),
     "plan/WrongVersion": lambda: installing(refusal=olm.Approval("refuse", "WrongVersion", "would install thing.v9")),
+    "plan/StoredVersionDropped": lambda: installing(
+        refusal=olm.Approval("refuse", "StoredVersionDropped", "takes away v1alpha1")
+    ),
     "plan/CollateralUpgrade": lambda: installing(refusal=olm.Approval("refuse", "CollateralUpgrade", "also other.v2")),
     "plan/ApprovalNeeded": lambda: installing(refusal=olm.Approval("refuse", "ApprovalNeeded", "waits for approval")),
     "subscription/SubscriptionGone": lambda: installing(gone=True),
