@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sandbox import audit
 
+from . import plays
 from .hands import Hands, Object, operator
 
 MODULE, INFO = "rhdh.orchestrator.olm_operator", "rhdh.orchestrator.olm_operator_info"
@@ -26,6 +23,10 @@ TASKS: dict[str, Object] = {
     "empty": {MODULE: {"operators": []}},
     "wrong": {MODULE: {"operators": [operator("trap-play-a", "play-a", channel="stabl")]}},
     "info": {INFO: {"packages": ["trap-play-a", "trap-steps"], "available": True}},
+    "offered": {
+        INFO: {"packages": ["trap-play-a"]},
+        **{"until": "offered.operators[0].pending_plan is not none", "retries": 90, "delay": 1},
+    },
     "upgraded": {MODULE: {"operators": [operator("trap-play-a", "play-a", version_range="<1.2.0")]}},
     "pending": {INFO: {"packages": ["trap-play-a"]}},
     "gone": {MODULE: {"operators": WANTED, "state": "absent"}},
@@ -46,19 +47,7 @@ def played(hands: Hands, collections: Path, tmp_path_factory: pytest.TempPathFac
     names = ["mark_begin", *TASKS, *(f"mark_{name}" for name in TASKS)]
     found = "{{ {" + ", ".join(f"'{name}': {name}" for name in names) + "} | to_json }}"
     tasks.append({"ansible.builtin.copy": {"content": found, "dest": str(folder / "results.json")}})
-    book = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}]
-    (folder / "play.yml").write_text(yaml.safe_dump(book, sort_keys=False), encoding="utf-8")
-    variables = {
-        **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "K8S_AUTH_"))},
-        "ANSIBLE_COLLECTIONS_PATH": str(collections),
-        "ANSIBLE_HOME": str(folder / "home"),
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-        "KUBECONFIG": str(hands.instance.kubeconfig),
-    }
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "play.yml"],
-        cwd=folder, env=variables, text=True, capture_output=True, check=False,
-    )  # fmt: skip
+    done = plays.run(hands, collections, folder, tasks)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     marks = [int(results[f"mark_{name}"]) for name in ("begin", *TASKS)]
@@ -111,6 +100,7 @@ def test_info_tells_what_is_there_and_what_is_on_offer(played: dict[str, Object]
 def test_an_upgrade_and_the_way_out(played: dict[str, Object]) -> None:
     assert played["upgraded"]["operators"][0]["csv"] == "trap-play-a.v1.1.0"
     assert played["upgraded"]["operators"][0]["action"] == "updated"
+    assert played["offered"]["operators"][0]["pending_csvs"] == ["trap-play-a.v1.1.0"]
     assert played["pending"]["operators"][0]["pending_plan"] is None
     assert [found["action"] for found in played["gone"]["operators"]] == ["removed", "removed"]
     assert played["gone_before"]["changed"] is False
