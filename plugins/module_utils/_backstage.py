@@ -15,6 +15,10 @@ import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Object
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import (
+    hub_database,
+    uses,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
     terminal,
 )
@@ -36,6 +40,8 @@ POLICIES = (
 )
 # Goes through the custom resource to the Deployment without a rollout: on it, the operator has seen our change.
 HANDSHAKE = "rhdh.orchestrator/seen"
+# On a platform that was taken out of a Backstage's ownership, with that one's name: it may have it back.
+RELEASED = "rhdh.orchestrator/released-by"
 TOUCHED = "rhdh.orchestrator/touched"  # any change of the custom resource makes the operator retry at once
 APP_LABEL = "rhdh.redhat.com/app"
 INSTALLER = "install-dynamic-plugins"  # the init container that downloads every plugin
@@ -212,13 +218,34 @@ def owner_of(obj: Object | None) -> tuple[str, str, str] | None:
     return None
 
 
-def dependency_problems(backstage: Object | None, dependencies: t.Iterable[Object]) -> list[str]:
+def release(platform: Object, uid: str) -> Object:
+    """Return the patch that takes a platform out of the ownership of the Backstage with this uid."""
+    metadata = platform["metadata"]
+    ours = [each for each in metadata.get("ownerReferences") or [] if each.get("uid") == uid]
+    rest = [each for each in metadata.get("ownerReferences") or [] if each.get("uid") != uid]
+    return {
+        "metadata": {
+            "resourceVersion": metadata["resourceVersion"],
+            "ownerReferences": rest or None,
+            "annotations": {RELEASED: ours[0]["name"]} if ours else {},
+        }
+    }
+
+
+def taken_back(platform: Object, names: Names) -> bool:
+    """Tell whether a platform without an owner was this Backstage's, and still is on its PostgreSQL."""
+    annotations = platform["metadata"].get("annotations") or {}
+    was_ours = owner_of(platform) is None and annotations.get(RELEASED) == names.name
+    return was_ours and uses(platform, hub_database(names.name, names.namespace))
+
+
+def dependency_problems(backstage: Object | None, dependencies: t.Iterable[Object], names: Names) -> list[str]:
     """Return one problem per platform or policy that the operator would take over, and delete with the Backstage."""
     problems = []
     ours = ("Backstage", backstage["metadata"]["name"], backstage["metadata"]["uid"]) if backstage else None
     for obj in dependencies:
         owner = owner_of(obj)
-        if owner is not None and owner == ours:
+        if (owner is not None and owner == ours) or (obj["kind"] == "SonataFlowPlatform" and taken_back(obj, names)):
             continue
         kind, name, namespace = obj["kind"], obj["metadata"]["name"], obj["metadata"].get("namespace")
         whose = f"it belongs to {owner[0]} {owner[1]}" if owner else "it has no owner"
@@ -226,6 +253,7 @@ def dependency_problems(backstage: Object | None, dependencies: t.Iterable[Objec
             f"{kind} {name} exists in {namespace} and {whose}: the Developer Hub operator would take it over by force "
             f"and delete it with this Backstage. Use another namespace, or remove it: oc delete {kind.lower()} {name} "
             f"-n {namespace}"
+            + (" (or keep it, with orchestrator.platform: self)" if kind == "SonataFlowPlatform" else "")
         )
     return problems
 
@@ -259,9 +287,8 @@ def external_database_problem(row: Object, names: Names, secret_exists: bool) ->
     )
     return (
         f"spec.database.enableLocalDb is false, but the platform that comes with the orchestrator's plugins reads its "
-        f"credentials from Secret {names.database_secret}: {reason}. Put `dependencies: "
-        f"{row['plugins']['clear_dependencies']}` on the orchestrator's backend plugin in the plugin ConfigMap and "
-        "create the platform with rhdh.orchestrator.sonataflow_platform."
+        f"credentials from Secret {names.database_secret}: {reason}. Say orchestrator.platform: self, and let "
+        "rhdh.orchestrator.sonataflow_platform make the platform (managed_by: self)."
     )
 
 
@@ -344,6 +371,16 @@ def touch_due(failure: Failure, cause_gone: bool, since_touch: float) -> bool:
     return since_touch >= 60.0
 
 
+def judge_seen(obj: Object | None, token: str | None) -> Verdict:
+    """Judge whether the operator has acted on a change: its token arrived on the Hub's workload."""
+    if obj is None:
+        return Verdict.pending("NotCreated", "the operator has not created it yet")
+    annotations = obj["metadata"].get("annotations") or {}
+    if token and annotations.get(HANDSHAKE) != token:
+        return Verdict.pending("NotSeen", "the operator has not acted on the last change yet")
+    return Verdict.ready("the operator has acted on the last change")
+
+
 def judge_workload(
     obj: Object | None, token: str | None, installer: Verdict | None = None, pods: t.Sequence[Object] = ()
 ) -> Verdict:
@@ -351,11 +388,9 @@ def judge_workload(
 
     `installer` is what the log of its plugin installation says, which tells more than its pods do.
     """
-    if obj is None:
-        return Verdict.pending("NotCreated", "the operator has not created it yet")
-    annotations = obj["metadata"].get("annotations") or {}
-    if token and annotations.get(HANDSHAKE) != token:
-        return Verdict.pending("NotSeen", "the operator has not acted on the last change yet")
+    seen = judge_seen(obj, token)
+    if seen.state != READY:
+        return seen
     verdict = workload(obj, pods)
     return installer if verdict.state != READY and installer is not None else verdict
 

@@ -69,6 +69,7 @@ class Scene:
     config_map: str | None = None
     config_map_found: Object | None = None
     plugins: _plugins.Edit | None = None
+    platform: str | None = None  # who is to make the platform: "hub", "self", or as the plugin file says
     namespace_missing: bool = False
     problems: list[str] = dataclasses.field(default_factory=list)
 
@@ -90,6 +91,7 @@ def bring_about(module: t.Any, session: Session) -> dict[str, t.Any]:
         names=_backstage.Names(params["name"], params["namespace"]),
         kind=k.BACKSTAGE.at(row["backstage_api"]),
         platform_kind=k.SONATAFLOW_PLATFORM.at(row["sonataflow_api"]),
+        platform=params["orchestrator"]["platform"],
     )
     result = {"absent": absent, "present": present, "ready": ready}[params["state"]](module, session, scene)
     if not module._diff:
@@ -167,7 +169,8 @@ def look_at_dependencies(module: t.Any, session: Session, scene: Scene) -> None:
 def look_at_plugins(session: Session, scene: Scene) -> None:
     """Read the plugin ConfigMap, when there is one or the release needs one, and put the orchestrator into it."""
     named = _backstage.plugins_config_map(scene.spec)
-    needed = scene.row["plugins"]["form"] != "flavour"
+    clears = scene.platform == "self" and scene.row["behaviour"]["provides_platform"]
+    needed = clears or scene.row["plugins"]["form"] != "flavour"
     scene.config_map = named or (scene.names.plugins if needed else None)
     if scene.config_map is None:
         return
@@ -181,7 +184,7 @@ def look_at_plugins(session: Session, scene: Scene) -> None:
     if scene.config_map_found is not None and set(data) - {_plugins.KEY}:
         scene.problems.append(f"ConfigMap {scene.config_map} must have the key {_plugins.KEY} and no other.")
     try:
-        scene.plugins = _plugins.edit(data.get(_plugins.KEY, ""), scene.row)
+        scene.plugins = _plugins.edit(data.get(_plugins.KEY, ""), scene.row, scene.platform)
     except _plugins.PluginsError as exc:
         scene.problems.append(f"ConfigMap {scene.config_map}: {exc}.")
         return
@@ -203,7 +206,7 @@ def refuse_dependencies(session: Session, scene: Scene) -> None:
             scene.problems.append(_backstage.second_problem(other["metadata"]["name"], names.namespace))
     owned_by_others = {(_backstage.owner_of(obj) or ("", "", ""))[1] for obj in scene.dependencies}
     if not any(other["metadata"]["name"] in owned_by_others for other in scene.others):
-        scene.problems += _backstage.dependency_problems(scene.backstage, scene.dependencies)
+        scene.problems += _backstage.dependency_problems(scene.backstage, scene.dependencies, names)
     if not _backstage.local_database(scene.spec):
         secret = None
         if not scene.namespace_missing and not scene.row["behaviour"]["cleans_by_name"]:
@@ -230,6 +233,7 @@ def present(module: t.Any, session: Session, scene: Scene) -> dict[str, t.Any]:
         session.ensure(k.NAMESPACE, {"metadata": {"name": names.namespace}})
     plugins_changed = write_plugins(module, session, scene, result)
     write_backstage(module, session, scene, plugins_changed, result)
+    let_go(module, session, scene, result)
     result["leftovers"] = leftovers(session, scene) if not params["orchestrator"]["enabled"] else []
     for left in result["leftovers"]:
         module.warn(f"{left} stays: the operator removes nothing when the orchestrator is disabled.")
@@ -296,7 +300,8 @@ def write_plugins(module: t.Any, session: Session, scene: Scene, result: dict[st
                 raise
             found = again  # somebody else wrote in between: edit what is there now
             try:
-                scene.plugins = _plugins.edit((found.get("data") or {}).get(_plugins.KEY, ""), scene.row)
+                text = (found.get("data") or {}).get(_plugins.KEY, "")
+                scene.plugins = _plugins.edit(text, scene.row, scene.platform)
             except _plugins.PluginsError as problem:
                 raise InputError([f"ConfigMap {scene.config_map}: {problem}."]) from problem
     return True
@@ -364,6 +369,56 @@ def differs(session: Session, scene: Scene, wanted: Object) -> bool:
         return False
     after = session.apply(scene.kind, full, dry_run=True, force=True)
     return without_bookkeeping(after) != without_bookkeeping(live)
+
+
+def let_go(module: t.Any, session: Session, scene: Scene, result: dict[str, t.Any]) -> None:
+    """Take the platform out of the Backstage's ownership where its operator is to make none any more.
+
+    First the operator must have acted on that: until then it would take the platform back, by force.
+    """
+    result["released"] = []
+    live = next((obj for obj in scene.dependencies if obj["metadata"]["name"] == _backstage.PLATFORM), None)
+    if scene.platform != "self" or scene.platform_expected or live is None or scene.backstage is None:
+        return
+    uid = scene.backstage["metadata"].get("uid")
+    if (_backstage.owner_of(live) or ("", "", ""))[2] != uid:
+        return
+    result["released"], result["changed"] = [f"SonataFlowPlatform {_backstage.PLATFORM}"], True
+    if module.check_mode:
+        return
+    until_seen(module, session, scene, result)
+    for attempt in range(CONFLICT_ATTEMPTS):
+        try:
+            session.patch(
+                scene.platform_kind, _backstage.PLATFORM, scene.names.namespace, _backstage.release(live, uid)
+            )
+            return
+        except ApiError as exc:
+            again = session.get(scene.platform_kind, _backstage.PLATFORM, scene.names.namespace)
+            if not exc.conflict or again is None or attempt == CONFLICT_ATTEMPTS - 1:
+                raise
+            live = again  # its status was written in between
+
+
+def until_seen(module: t.Any, session: Session, scene: Scene, result: dict[str, t.Any]) -> None:
+    """Wait until the operator has acted on what the Backstage and its plugin file say now."""
+    names, kind = scene.names, _backstage.workload_kind(scene.spec)
+    token = _backstage.token_of({"spec": scene.spec})
+    targets = f"Backstage {names.name}", f"{kind.kind} {names.workload}"
+
+    def judge(snapshot: Snapshot) -> dict[str, Verdict]:
+        workload_verdict = _backstage.judge_seen(snapshot.get(kind, names.workload, names.namespace), token)
+        if workload_verdict.state == READY:
+            return {targets[1]: workload_verdict}
+        backstage = _backstage.judge_backstage(snapshot.get(scene.kind, names.name, names.namespace))
+        return {targets[0]: backstage, targets[1]: workload_verdict}
+
+    sources = [Source(scene.kind, names.namespace, names.name), Source(kind, names.namespace, names.workload)]
+    ended = wait(session, sources, judge, timeout=module.params["wait_timeout"])
+    if ended.phase != READY:
+        what = f"the Developer Hub operator to let go of SonataFlowPlatform {_backstage.PLATFORM}"
+        cause = diagnose(session, scene.kind, names.name, names.namespace).text()
+        raise WaitFailed(ended, what, [cause], **{**result, "released": []})
 
 
 def leftovers(session: Session, scene: Scene) -> list[str]:

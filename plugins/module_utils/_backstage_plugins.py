@@ -85,10 +85,12 @@ def wanted_entries(row: Object) -> list[Object]:
     return entries
 
 
-def edit(text: str, row: Object) -> Edit:
+def edit(text: str, row: Object, platform: str | None = None) -> Edit:
     """Put the orchestrator's entries of a release into a plugin file; `text` may be empty.
 
     Where the release has a flavour for them nothing is added: entries of older releases go, disabled ones are enabled.
+    `platform` tells who makes the platform for workflows: the operator ("hub"), because the backend plugin depends on
+    it, or somebody else ("self"), so that this dependency is cleared; None leaves it as the file says.
     Raises PluginsError when the file is not what the operator expects.
     """
     root = _compose(text)
@@ -101,7 +103,7 @@ def edit(text: str, row: Object) -> Edit:
     replaced: list[str] = []
     warnings: list[str] = []
     present: set[str] = set()
-    dependency = not in_file  # the flavour asks for it, until an entry says otherwise
+    backend: Object | None = None  # the entry that decides about the platform
     for index, entry in enumerate(entries):
         package = str(entry.get("package", ""))
         found = role_of(package)
@@ -117,20 +119,22 @@ def edit(text: str, row: Object) -> Edit:
             if in_file and role not in present and role in complete:
                 # A changed value in the user's own pluginConfig is theirs; coordinates are not.
                 own = {key: entry[key] for key in ("pluginConfig", "dependencies") if key in entry}
-                kept.append(_dump({**complete[role], **own}))
-                present.add(role)
+                new = {**complete[role], **own}
+            else:
+                continue
         else:
-            present.add(role)
-            kept.append(index if _enabled(entry, disable_key) else _dump(_enable(entry, disable_key)))
-        if role == "backend" and "dependencies" in entry:
-            dependency = any(each for each in entry["dependencies"] or [])
-        elif role == "backend" and role in present:
-            dependency = True
-    if in_file:
-        for role, entry in complete.items():
-            if role not in present:
-                kept.append(_dump(entry))
-                dependency = dependency or (role == "backend" and bool(entry.get("dependencies")))
+            new = entry if _enabled(entry, disable_key) else _enable(entry, disable_key)
+        if role == "backend":
+            new = backend = _with_platform(new, wanted.get(role) or {}, row, platform)
+        present.add(role)
+        kept.append(index if new == entry else _dump(new))
+    for role, new in complete.items():
+        # A flavour's entry is there without one of ours, which is needed only to clear what it depends on.
+        if role not in present and (in_file or (role == "backend" and platform == "self")):
+            if role == "backend":
+                new = backend = _with_platform(new, wanted[role], row, platform)
+            kept.append(_dump(new))
+    dependency = asks(backend, row) if backend is not None else not in_file
     text = _with_plugins(text, root, kept)
     if row["plugins"]["merge"] == "replace" and "includes" not in _keys(root):
         if root is not None and root.flow_style:
@@ -141,6 +145,25 @@ def edit(text: str, row: Object) -> Edit:
     if _entries(_compose(text)) != expected:
         raise PluginsError(f"the layout of `plugins` in {KEY} is too unusual to edit: put `- package:` on one line")
     return Edit(text, replaced, warnings, dependency)
+
+
+def asks(entry: Object, row: Object) -> bool:
+    """Tell whether the backend plugin's entry makes the operator of a release provide the platform."""
+    given = entry.get("dependencies")
+    inherits = row["plugins"]["merge"] != "replace"
+    if given is None or (given == [] and row["plugins"]["clear_dependencies"]):
+        return inherits  # what the operator's default, or the flavour, says
+    return any((each or {}).get("ref") for each in given)
+
+
+def _with_platform(entry: Object, wanted: Object, row: Object, platform: str | None) -> Object:
+    """Return the backend plugin's entry so that the operator makes the platform ("hub"), or does not ("self")."""
+    if platform is None or not wanted.get("dependencies") or asks(entry, row) == (platform == "hub"):
+        return entry
+    if platform == "self":
+        return {**entry, "dependencies": row["plugins"]["clear_dependencies"] or []}
+    rest = {key: value for key, value in entry.items() if key != "dependencies"}
+    return rest if asks(rest, row) else {**rest, "dependencies": wanted["dependencies"]}
 
 
 def asks_for_platform(text: str) -> bool:

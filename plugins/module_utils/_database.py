@@ -396,6 +396,36 @@ def reaches(platform: Object | None, database: Database) -> bool:
     )
 
 
+def places(platform: Object | None) -> list[str]:
+    """Return where the services of a platform keep their data, as `host:port/name`; each place once."""
+    found = []
+    for block in _postgresql_blocks(platform).values():
+        reference, url = block.get("serviceRef") or {}, block.get("jdbcUrl") or ""
+        place = url.removeprefix("jdbc:postgresql://").partition("?")[0] if url else "memory"
+        if reference:
+            home = reference.get("namespace") or t.cast(Object, platform)["metadata"].get("namespace")
+            port = reference.get("port") or DEFAULT_PORT
+            place = f"{reference['name']}.{home}.svc:{port}/{reference.get('databaseName') or 'sonataflow'}"
+        found.append(place)
+    return sorted(set(found))
+
+
+def move(platform: Object, wanted: Object) -> Object:
+    """Return the merge patch that gives the services of a live platform the persistence that `wanted` has for them.
+
+    What another writer has set there is taken out: of the two forms that a database can be named in, one may be there.
+    """
+    services: Object = {}
+    live = (platform.get("spec") or {}).get("services") or {}
+    for field, block in ((wanted.get("spec") or {}).get("services") or {}).items():
+        new = (block.get("persistence") or {}).get("postgresql") or {}
+        old = ((live.get(field) or {}).get("persistence") or {}).get("postgresql") or {}
+        if new and new != old:
+            gone = {key: None for key in old if key not in new}
+            services[field] = {"persistence": {"postgresql": {**gone, **new}}}
+    return {"services": services} if services else {}
+
+
 def _postgresql_blocks(platform: Object | None) -> dict[str, Object]:
     services = ((platform or {}).get("spec") or {}).get("services") or {}
     fields = {"data_index": "dataIndex", "job_service": "jobService"}

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _backstage
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import ApiError, Object, Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve import Wanted, resolve
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import leaving_problems
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._releases import check_openshift
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._status import PLATFORM, openshift_version
 
@@ -18,7 +21,7 @@ DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
 OTHER_LOGIC_PACKAGES = ("logic-operator-rhel8", "logic-operator")  # both reconcile the same kinds: never both
 
 
-def rights(release: Object, namespace: str) -> list[tuple[str, k.Kind, str | None]]:
+def rights(release: Object, namespace: str, *, own_platform: bool = False) -> list[tuple[str, k.Kind, str | None]]:
     """Return what an install must be allowed to do, as (verb, kind, namespace or None for the whole cluster)."""
     needed: list[tuple[str, k.Kind, str | None]] = [
         ("list", k.SUBSCRIPTION, None),
@@ -31,14 +34,28 @@ def rights(release: Object, namespace: str) -> list[tuple[str, k.Kind, str | Non
         ("get", k.SECRET, namespace),
         ("create", k.JOB, namespace),
     ]
+    if own_platform:
+        needed.append(("patch", k.NETWORK_POLICY, namespace))
     for home in sorted({part["namespace"] for part in release["operators"].values()}):
         needed += [("patch", k.SUBSCRIPTION, home), ("patch", k.OPERATOR_GROUP, home), ("patch", k.INSTALL_PLAN, home)]
         needed += [("list", k.CSV, home), ("list", k.DEPLOYMENT, home)]
     return needed
 
 
-def collect(session: Session, release: Object, namespace: str, catalog: str, catalog_namespace: str) -> Object:
-    """Read what `judge` needs. Reads that our credentials do not allow are told there as missing rights."""
+def collect(
+    session: Session,
+    release: Object,
+    namespace: str,
+    catalog: str,
+    catalog_namespace: str,
+    database: t.Mapping[str, t.Any] | None = None,
+    *,
+    leave_unfinished: bool = False,
+) -> Object:
+    """Read what `judge` needs. Reads that our credentials do not allow are told there as missing rights.
+
+    `database` is the description of an external database, if there is one.
+    """
     unreadable: list[str] = []
 
     def read(kind: k.Kind, *args: t.Any, **kwargs: t.Any) -> list[Object]:
@@ -61,6 +78,7 @@ def collect(session: Session, release: Object, namespace: str, catalog: str, cat
             field_selector=f"metadata.name={part['package']}",
         )
     ]
+    platforms = read(k.SONATAFLOW_PLATFORM, namespace)
     return {
         "cluster_version": session.get(k.CLUSTER_VERSION, "version"),
         "subscription_versions": session.served_versions(k.SUBSCRIPTION),
@@ -77,14 +95,48 @@ def collect(session: Session, release: Object, namespace: str, catalog: str, cat
         "serving": read(k.KNATIVE_SERVING),
         "eventing": read(k.KNATIVE_EVENTING),
         "backstages": read(k.BACKSTAGE.at(release["backstage_api"]), namespace),
-        "platforms": read(k.SONATAFLOW_PLATFORM, namespace),
+        "platforms": platforms,
+        "database_problems": _database_problems(session, database, namespace, [] if leave_unfinished else platforms),
         "unreadable": unreadable,
-        "missing_rights": session.missing_rights(rights(release, namespace)),
+        "missing_rights": session.missing_rights(rights(release, namespace, own_platform=bool(database))),
     }
 
 
+def _database_problems(
+    session: Session, given: t.Mapping[str, t.Any] | None, namespace: str, platforms: t.Sequence[Object]
+) -> list[str]:
+    """Return what is wrong with an external database: its description, Secret and CA, and what would be left behind."""
+    if not given:
+        return []
+    wrong = db.problems(given, namespace)
+    if wrong:
+        return wrong
+    described = db.describe(given, namespace)
+    try:
+        problems = db.secret_problems(session.get(k.SECRET, described.secret, namespace), described)
+        if described.ca:
+            kind = k.CONFIG_MAP if described.ca.kind == "config_map" else k.SECRET
+            holder = session.get(kind, described.ca.name, namespace)
+            problems += db.certificate_problems(holder, described.ca, namespace)
+    except ApiError as exc:
+        if not exc.forbidden:
+            raise
+        problems = []  # the missing right is told as such
+    for platform in platforms:
+        if platform["metadata"]["name"] == PLATFORM:
+            problems += leaving_problems(session, platform, described)
+    return problems
+
+
 def judge(
-    facts: Object, release: Object, namespace: str, name: str, catalog: str, *, allow_unvalidated: bool
+    facts: Object,
+    release: Object,
+    namespace: str,
+    name: str,
+    catalog: str,
+    *,
+    allow_unvalidated: bool,
+    database: t.Mapping[str, t.Any] | None = None,
 ) -> Object:
     """Decide what an install would do and what stands in its way. `blocks` is empty when it can begin."""
     blocks: list[str] = []
@@ -108,6 +160,13 @@ def judge(
     for part in release["operators"].values():
         _judge_operator(facts, part, catalog, adopted, created, blocks, unvalidated)
     _judge_objects(facts, release, namespace, name, adopted, created, blocks)
+    if database:
+        wrong = facts["database_problems"] + _deleted_names(facts, release, name, database)
+        blocks += [f"orchestrator_{text}" if text.startswith("database") else text for text in wrong]
+        if not db.problems(database, namespace):
+            _judge_own_platform(facts, namespace, name, db.describe(database, namespace), adopted, created, blocks)
+    else:
+        _judge_hub_platform(facts, namespace, name, adopted, blocks)
 
     if missing := sorted({*facts["missing_rights"], *facts["unreadable"]}):
         blocks.append("These rights are missing: " + "; ".join(missing) + ". Grant them, or use other credentials.")
@@ -199,12 +258,57 @@ def _judge_objects(
             for item in facts["storage_classes"]
         ):
             blocks.append("No default StorageClass: the volume of Developer Hub's PostgreSQL would never be bound.")
+
+
+def _deleted_names(facts: Object, release: Object, name: str, database: t.Mapping[str, t.Any]) -> list[str]:
+    """Return which names of a description the operator deletes; it does so where the Hub has no PostgreSQL."""
+    hub = next((item for item in facts["backstages"] if item["metadata"]["name"] == name), {})
+    if not release["behaviour"]["cleans_by_name"] or _backstage.local_database(hub.get("spec") or {}):
+        return []
+    return db.deleted_by_operator(database, name)
+
+
+def _owners(platform: Object) -> list[str]:
+    references = platform["metadata"].get("ownerReferences") or []
+    return [owner["name"] for owner in references if owner["kind"] == "Backstage"]
+
+
+def _judge_own_platform(
+    facts: Object,
+    namespace: str,
+    name: str,
+    database: db.Database,
+    adopted: list[str],
+    created: list[str],
+    blocks: list[str],
+) -> None:
+    """Judge what a platform of our own, on an external database, would meet."""
+    where = f"{database.address}/{database.name}"
     for platform in facts["platforms"]:
-        owners = [
-            owner["name"] for owner in platform["metadata"].get("ownerReferences") or [] if owner["kind"] == "Backstage"
-        ]
         place = f"SonataFlowPlatform {namespace}/{platform['metadata']['name']}"
-        if platform["metadata"]["name"] == PLATFORM and owners == [name]:
+        owners = _owners(platform)
+        if platform["metadata"]["name"] != PLATFORM:
+            blocks.append(f"{place} exists: a second one in a namespace stays Duplicated. Use another namespace.")
+        elif owners and owners != [name]:
+            blocks.append(
+                f"{place} belongs to Backstage {owners[0]}: only one in a namespace can have the Orchestrator."
+            )
+        elif db.uses(platform, database):
+            adopted.append(place)
+        else:
+            adopted.append(f"{place}, whose services move from {', '.join(db.places(platform))} to {where}")
+    if not facts["platforms"]:
+        created.append(f"SonataFlowPlatform {namespace}/{PLATFORM} on {where}")
+
+
+def _judge_hub_platform(facts: Object, namespace: str, name: str, adopted: list[str], blocks: list[str]) -> None:
+    """Judge what the platform that the Developer Hub operator makes would meet."""
+    names = _backstage.Names(name, namespace)
+    for platform in facts["platforms"]:
+        place = f"SonataFlowPlatform {namespace}/{platform['metadata']['name']}"
+        owners = _owners(platform)
+        ours = owners == [name] or _backstage.taken_back(platform, names)
+        if platform["metadata"]["name"] == PLATFORM and ours:
             adopted.append(place)
         elif owners:
             blocks.append(
@@ -213,5 +317,5 @@ def _judge_objects(
         else:
             blocks.append(
                 f"{place} exists and belongs to no Backstage: Developer Hub would take it over and delete it with "
-                "itself. Use another namespace, or remove it."
+                "itself. Describe its database in orchestrator_database, use another namespace, or remove it."
             )

@@ -19,10 +19,15 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils import _sonatafl
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     CREATED_LABEL,
     ApiError,
+    Change,
     Object,
     Session,
     contains,
     without_bookkeeping,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._backstage import (
+    RELEASED,
+    merged,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
     diagnose,
@@ -35,6 +40,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import
     terminal,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
+    PENDING,
     READY,
     Result,
     Snapshot,
@@ -55,6 +61,7 @@ YOUNG = 10.0  # seconds of a platform's life in which the operator may write bac
 SETTLE = 3.0  # seconds that a patch must have stayed
 REAPPLY_PAUSE = 1.0  # seconds before a reverted patch is sent again
 REAPPLIES = 10
+HUB_MANAGER = "backstage-controller"  # field manager of the Developer Hub operator
 SERVICE_PORT = 80
 ASK_AGAIN = 0.2  # seconds until a service that does not answer is asked again: no watch tells when it does
 ASKING = 5.0  # seconds of asking in one look at everything
@@ -67,8 +74,13 @@ def applied_by(platform: Object | None, manager: str) -> bool:
     return any(entry.get("manager") == manager and entry.get("operation") == "Apply" for entry in entries)
 
 
-def ownership_problems(params: t.Mapping[str, t.Any], platforms: t.Sequence[Object]) -> list[str]:
-    """Return why the wanted platform does not go together with what the namespace has."""
+def ownership_problems(
+    params: t.Mapping[str, t.Any], platforms: t.Sequence[Object], *, predicting: bool = False
+) -> list[str]:
+    """Return why the wanted platform does not go together with what the namespace has.
+
+    `predicting`: in check mode, where the Developer Hub that still has the platform may let go of it before.
+    """
     name, namespace = params["name"], params["namespace"]
     live = next((item for item in platforms if item["metadata"]["name"] == name), None)
     owner = sf.owner_backstage(live)
@@ -76,8 +88,11 @@ def ownership_problems(params: t.Mapping[str, t.Any], platforms: t.Sequence[Obje
         return [
             f"SonataFlowPlatform {namespace}/{name} belongs to the Backstage {owner!r}, not {params['hub_name']!r}."
         ]
-    if params["managed_by"] == "self" and owner:
-        return [f"SonataFlowPlatform {namespace}/{name} belongs to the Backstage {owner!r}: use managed_by: hub."]
+    if params["managed_by"] == "self" and owner and not (predicting and owner == params["hub_name"]):
+        return [
+            f"SonataFlowPlatform {namespace}/{name} belongs to the Backstage {owner!r}, whose operator would undo "
+            "every change: use managed_by: hub, or let it go first (module developer_hub, orchestrator.platform: self)."
+        ]
     others = [item for item in platforms if item["metadata"]["name"] != name]
     staying = [item["metadata"]["name"] for item in others if not item["metadata"].get("deletionTimestamp")]
     if live is None and staying:
@@ -88,12 +103,36 @@ def ownership_problems(params: t.Mapping[str, t.Any], platforms: t.Sequence[Obje
     return []
 
 
+def leaving_problems(session: Session, live: Object, database: db.Database) -> list[str]:
+    """Return why the services of a platform must not move to another database: what is unfinished would stay behind."""
+    if db.uses(live, database):
+        return []
+    name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
+    index = sf.service_name(name, "data_index")
+    answer = session.service_proxy("POST", namespace, index, SERVICE_PORT, "/graphql", {"query": sf.UNFINISHED})
+    count = sf.unfinished(*answer)
+    if count == 0 or (count is None and not session.list(k.SONATAFLOW, namespace)):
+        return []
+    what = f"{count if count < 100 else '100 or more'} workflow instance(s) have" if count else "workflows may have"
+    why = "" if count else " (Data Index does not answer, and the namespace has workflows)"
+    return [
+        f"SonataFlowPlatform {namespace}/{name} would move from {', '.join(db.places(live)) or 'memory'} to "
+        f"{database.address}/{database.name}, but {what} not ended{why}: their timers and states would stay behind. "
+        "Wait until they have ended, copy the database (pg_dump) while the services are stopped, or give them up: "
+        "orchestrator_leave_unfinished: true (with_workflows of the module sonataflow_platform)."
+    ]
+
+
+def held_by(causes: t.Iterable[Object], managers: t.Collection[str]) -> bool:
+    """Tell whether all fields of a conflict are held by some of these field managers."""
+    holders = [re.search(r'conflict with "([^"]+)"', cause.get("message") or "") for cause in causes]
+    return bool(holders) and all(found is not None and found.group(1) in managers for found in holders)
+
+
 def of_operator(causes: t.Iterable[Object], live: Object) -> bool:
     """Tell whether all fields of a conflict are held by the operator, which is who writes the platform's status."""
     entries = live["metadata"].get("managedFields") or []
-    operators = {entry["manager"] for entry in entries if entry.get("subresource") == "status"}
-    holders = [re.search(r'conflict with "([^"]+)"', cause.get("message") or "") for cause in causes]
-    return bool(holders) and all(found is not None and found.group(1) in operators for found in holders)
+    return held_by(causes, {entry["manager"] for entry in entries if entry.get("subresource") == "status"})
 
 
 def age(obj: Object, now: float) -> float:
@@ -144,13 +183,15 @@ class Platform:
         database = None if self.hub else self._database()
         problems = sf.input_problems(self.params)
         if not problems:
-            problems = ownership_problems(self.params, platforms)
+            problems = ownership_problems(self.params, platforms, predicting=self.session.check_mode)
         if not platforms and not self.session.check_mode:
             problems += self._kind_problems()
         if database is not None and self.params["database"]:
             problems += self._database_problems(database)
         if self.cluster:
             problems += self._cluster_problems()
+        if database is not None and live is not None and not problems:
+            problems += self._leaving_problems(live, database)
         if problems:
             raise InputError(problems)
         changed = {**sf.our_variables(live), **self._rotation(live)}
@@ -169,7 +210,11 @@ class Platform:
 
     def _bring_about(self, live: Object | None) -> None:
         if not self.hub:
-            self._write(live)
+            spec = db.move(live, self._body) if live is not None and self._let_go(live) else {}
+            if live is not None and spec:
+                self._move(live, spec)
+            if not (spec and self.session.check_mode):
+                self._write(live)
         elif live is not None:
             self._adopt(live)
         elif self.session.check_mode and self._body["spec"]:
@@ -191,6 +236,16 @@ class Platform:
             holder = self.session.get(kind, database.ca.name, self.namespace)
             wrong += db.certificate_problems(holder, database.ca, self.namespace)
         return wrong
+
+    def _leaving_problems(self, live: Object, database: db.Database) -> list[str]:
+        """Return why the services must not leave their database now; warn where they may."""
+        if db.uses(live, database):
+            return []
+        self.warnings.append(
+            f"Data Index and Job Service {'would ' if self.session.check_mode else ''}leave their data in "
+            f"{', '.join(db.places(live)) or 'memory'}: nothing is copied from there, and nothing is deleted."
+        )
+        return [] if self.params["with_workflows"] else leaving_problems(self.session, live, database)
 
     def _kind_problems(self) -> list[str]:
         try:
@@ -264,18 +319,59 @@ class Platform:
             self._body["metadata"]["uid"] = live["metadata"]["uid"]
             self._write(live)
 
+    @staticmethod
+    def _let_go(live: Object) -> bool:
+        """Tell whether a Developer Hub has let go of a platform, or in check mode still will."""
+        return RELEASED in (live["metadata"].get("annotations") or {}) or bool(sf.owner_backstage(live))
+
+    def _move(self, live: Object, spec: Object) -> None:
+        """Name another database in a platform that its Developer Hub let go of, in one request.
+
+        The old one is still held by the field manager of that operator: applying ours would add to it.
+        """
+        self.action, self.after = "patched", merged(live, self._body)
+        for attempt in range(REAPPLIES):
+            if self.session.check_mode:
+                return
+            version = {"resourceVersion": live["metadata"]["resourceVersion"], "annotations": {RELEASED: None}}
+            try:
+                patch = {"metadata": version, "spec": spec}
+                self._watch_patch(live, self.session.patch(k.SONATAFLOW_PLATFORM, self.name, self.namespace, patch))
+                return
+            except ApiError as exc:
+                again = self.session.get(k.SONATAFLOW_PLATFORM, self.name, self.namespace)
+                if not exc.conflict or again is None or attempt == REAPPLIES - 1:
+                    raise
+                live = again  # its status was written in between
+
+    def _watch_patch(self, before: Object, after: Object) -> None:
+        """Remember what a patch changed, so that the wait sees whether it stays."""
+        self._applied_at = time.monotonic()
+        self._removed = sf.removed(before["spec"], after["spec"])
+        self._settle = max(SETTLE, YOUNG - age(before, time.time()))
+
+    def _ensure(self, live: Object | None) -> Change:
+        """Apply what we want; by force only over what a Developer Hub set that has nothing to do with it any more."""
+        try:
+            return self.session.ensure(k.SONATAFLOW_PLATFORM, self._body, mark_created=not self.hub)
+        except ApiError as exc:
+            abandoned = not self.hub and live is not None and not sf.owner_backstage(live)
+            if not (exc.foreign_fields and abandoned and held_by(exc.details["causes"], {HUB_MANAGER})):
+                raise
+            return self.session.ensure(k.SONATAFLOW_PLATFORM, self._body, mark_created=True, force=True)
+
     def _write(self, live: Object | None) -> None:
         try:
-            change = self.session.ensure(k.SONATAFLOW_PLATFORM, self._body, mark_created=not self.hub)
+            change = self._ensure(live)
             if self.session.check_mode and change.action == "created":
                 self._ask_server()
         except ApiError as exc:
             raise InputError([self._refused(exc)]) from exc
-        self.action, self.after = change.action, change.after
+        self.after = change.after
+        if change.action != "none":
+            self.action = change.action
         if change.action == "patched" and not self.session.check_mode and live is not None:
-            self._applied_at = time.monotonic()
-            self._removed = sf.removed(live["spec"], change.after["spec"])
-            self._settle = max(SETTLE, YOUNG - age(live, time.time()))
+            self._watch_patch(live, change.after)
 
     def _ask_server(self) -> None:
         """Have the server check a platform that is to be made; on an empty cluster it cannot."""
@@ -377,6 +473,13 @@ class Platform:
         live = snapshot.get(k.SONATAFLOW_PLATFORM, self.name, self.namespace)
         if live is not None and self.hub:
             verdicts["owner"] = sf.judge_owner(live, self.params["hub_name"])
+        elif sf.owner_backstage(live):
+            verdicts["owner"] = Verdict(
+                PENDING,
+                "TakenOver",
+                f"Backstage {sf.owner_backstage(live)} took it over: its backend plugin still depends on it",
+                "Clear that dependency: module developer_hub, orchestrator.platform: self.",
+            )
         if live is not None and self._left_sources(live):
             jobs = deployments.get(sf.service_name(self.name, "job_service"))
             verdicts["leftovers"] = sf.judge_leftovers(self._left(snapshot, live), jobs)

@@ -47,6 +47,8 @@ SERVICES = {"data_index": ("dataIndex", "data-index-service"), "job_service": ("
 SERVICE_LABEL = "sonataflow.org/service"  # on the services' Deployments, pods, Services and EndpointSlices
 READY_PATH = "/q/health/ready"
 GRAPHQL = "{ ProcessDefinitions { id version name } }"
+# Instances that have not ended: their data would stay behind when the services move to another database.
+UNFINISHED = "{ ProcessInstances(where: {state: {in: [PENDING, ACTIVE, SUSPENDED]}}, pagination: {limit: 100}) { id } }"
 MIGRATOR = "db-migrator-job"  # part of the name of the operator's database migration Job
 JDBC_VARIABLE = "QUARKUS_DATASOURCE_JDBC_URL"
 # Set in a podTemplate and taken out again, these stay in the Deployment: the operator merges it.
@@ -605,6 +607,16 @@ def kept_in_deployment(before: Object | None, after: Object | None) -> list[str]
         )
         found += [f"{service}.pod_template.{key}" for key in STICKY if old.get(key) and not new.get(key)]
     return found
+
+
+def unfinished(status: int, text: str) -> int | None:
+    """Read Data Index' answer to UNFINISHED: the number of instances (at most 100), None where it does not say."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return None
+    found = (answer.get("data") or {}).get("ProcessInstances") if isinstance(answer, dict) else None
+    return len(found) if status == 200 and isinstance(found, list) and not answer.get("errors") else None
 
 
 def _owned(obj: Object, owner: Object) -> bool:

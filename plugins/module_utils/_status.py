@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Object, Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._restart import deployments_of
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._sonataflow import owner_backstage
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     READY,
     Verdict,
@@ -71,8 +73,11 @@ def _probes(session: Session, namespace: str) -> Object:
     }
 
 
-def judge(facts: Object, release: Object, namespace: str, name: str) -> Object:
-    """Turn what was read into the status: a tree of nodes, the problems in it, and whether all is well."""
+def judge(facts: Object, release: Object, namespace: str, name: str, database: db.Database | None = None) -> Object:
+    """Turn what was read into the status: a tree of nodes, the problems in it, and whether all is well.
+
+    `database` is the external one that the platform is expected to use.
+    """
     children = [
         _node("operators", [_operator_node(package, part) for package, part in facts["operators"].items()]),
         _node(
@@ -80,7 +85,7 @@ def judge(facts: Object, release: Object, namespace: str, name: str) -> Object:
             [_knative_node("KnativeServing", facts["serving"]), _knative_node("KnativeEventing", facts["eventing"])],
         ),
         _node("developer hub", _hub_nodes(facts, namespace, name)),
-        _node("platform", _platform_nodes(facts, namespace)),
+        _node("platform", _platform_nodes(facts, namespace, name, database)),
     ]
     graphql = None
     if facts["probes"] is not None:
@@ -95,6 +100,7 @@ def judge(facts: Object, release: Object, namespace: str, name: str) -> Object:
         "openshift": version,
         "release": release["name"],
         "operators": [_operator_summary(package, part) for package, part in facts["operators"].items()],
+        "platform": _platform_summary(facts["platform"]),
         "graphql": graphql,
         "tree": tree,
     }
@@ -209,11 +215,39 @@ def _hub_nodes(facts: Object, namespace: str, name: str) -> list[Object]:
     return nodes
 
 
-def _platform_nodes(facts: Object, namespace: str) -> list[Object]:
-    nodes = [_leaf(f"SonataFlowPlatform {namespace}/{PLATFORM}", judge_condition(facts["platform"], "Succeed"))]
+def _platform_summary(platform: Object | None) -> Object:
+    """Say who manages the platform, and where its services keep their data."""
+    managed_by = ("hub" if owner_backstage(platform) else "self") if platform else None
+    return {"managed_by": managed_by, "databases": db.places(platform)}
+
+
+def _platform_nodes(facts: Object, namespace: str, name: str, database: db.Database | None) -> list[Object]:
+    platform = facts["platform"]
+    node = _leaf(f"SonataFlowPlatform {namespace}/{PLATFORM}", judge_condition(platform, "Succeed"))
+    owner = owner_backstage(platform)
+    if platform and node["state"] == READY:
+        whose = f"made by Developer Hub {owner}" if owner else "our own"
+        node["detail"] += f", {whose}"
+    nodes = [node]
+    if database and platform:
+        nodes.append(_leaf(f"database {database.address}/{database.name}", _judge_database(platform, name, database)))
     for service, deployment in facts["services"].items():
         nodes.append(_leaf(f"Deployment {PLATFORM}-{service}-service", rolled_out(deployment)))
     return nodes
+
+
+def _judge_database(platform: Object, name: str, database: db.Database) -> Verdict:
+    """Judge whether a platform works with the database that is described, and stays so."""
+    owner = owner_backstage(platform)
+    if owner:
+        return Verdict.pending(
+            "NotOurs", f"the platform belongs to Backstage {owner}, which decides about its database"
+        )
+    if not db.uses(platform, database):
+        return Verdict.pending("OtherDatabase", f"the services work with {', '.join(db.places(platform)) or 'none'}")
+    if not db.reaches(platform, database):
+        return Verdict.pending("OtherWay", "the services reach it with another Secret, schema or TLS than described")
+    return Verdict.ready("as described" + (f", {database.sslmode}" if database.sslmode else ""))
 
 
 def _answer_nodes(probes: Object, graphql: Object) -> list[Object]:

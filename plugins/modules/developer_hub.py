@@ -47,6 +47,16 @@ options:
           - The operator removes nothing when they are disabled later; RV(leftovers) names what stays.
         type: bool
         default: true
+      platform:
+        description:
+          - Who makes the platform for workflows.
+          - V(hub) is the Developer Hub operator, on the Hub's own PostgreSQL, because the backend plugin depends on it.
+          - With V(self) this dependency is cleared in the plugin ConfigMap, in the form of the release, so that
+            M(rhdh.orchestrator.sonataflow_platform) can make a platform with another database. A platform that the
+            operator has made is taken out of its ownership once the operator has acted on that, and runs on.
+          - Without a value it stays as the plugin ConfigMap says.
+        type: str
+        choices: [hub, self]
   lightspeed:
     description:
       - Whether the flavour lightspeed is enabled, on releases that have it. It brings more images and containers.
@@ -108,7 +118,8 @@ requirements:
   - PyYAML >= 3.11
 notes:
   - Needs the rights to get and create the namespace; in it to list, patch and delete Backstages, to get and patch
-    ConfigMaps, to get Secrets named in O(spec), to read NetworkPolicies, SonataFlowPlatforms, Deployments,
+    ConfigMaps, to get Secrets named in O(spec), to read NetworkPolicies, SonataFlowPlatforms (and, to let one go,
+    patch them), Deployments,
     StatefulSets, Pods and their logs; and to get the CustomResourceDefinitions of the first and the third.
 """
 
@@ -181,6 +192,11 @@ leftovers:
   returned: state is present
   type: list
   elements: str
+released:
+  description: The platform, if it was, or would be, taken out of the ownership of the Backstage.
+  returned: state is present
+  type: list
+  elements: str
 kept:
   description: What a removal left.
   returned: state is absent
@@ -234,7 +250,10 @@ def main() -> None:
             orchestrator={
                 "type": "dict",
                 "default": {},
-                "options": {"enabled": {"type": "bool", "default": True}},
+                "options": {
+                    "enabled": {"type": "bool", "default": True},
+                    "platform": {"type": "str", "choices": ["hub", "self"]},
+                },
             },
             lightspeed={"type": "bool"},
             replicas={"type": "int"},

@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - rhdh.orchestrator.attributes
+  - rhdh.orchestrator.database
 options:
   release:
     description: Release of Red Hat Developer Hub that is expected, as in the table of validated combinations.
@@ -88,6 +89,10 @@ status:
       type: list
       elements: dict
       returned: success
+    platform:
+      description: Who manages the platform (V(hub) or V(self)), and where its services keep their data.
+      type: dict
+      returned: success
     graphql:
       description: The answer of Data Index to a query for all process definitions; null when O(probe=false).
       type: dict
@@ -109,22 +114,30 @@ requests:
 
 import typing as t
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _status
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
     auth_argument_spec,
     new_module,
 )
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import run
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
+    InputError,
+    run,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._releases import release
 
 
 def read(module: t.Any, session: Session) -> dict[str, t.Any]:
     """Read, judge and render."""
     wanted = release(module.params["release"])
-    namespace, name = module.params["namespace"], module.params["name"]
+    namespace, name, given = module.params["namespace"], module.params["name"], module.params["database"]
+    wrong = db.problems(given, namespace) if given else []
+    if wrong:
+        raise InputError(wrong)
+    database = db.describe(given, namespace) if given else None
     facts = _status.collect(session, wanted, namespace, name, probe=module.params["probe"])
-    status = _status.judge(facts, wanted, namespace, name)
+    status = _status.judge(facts, wanted, namespace, name, database)
     return {"changed": False, "status": status, "tree": _status.render(status["tree"])}
 
 
@@ -134,6 +147,7 @@ def main() -> None:
             release={"type": "str", "default": "1.10"},
             namespace={"type": "str", "default": "rhdh"},
             name={"type": "str", "default": "developer-hub"},
+            database=db.database_options(),
             probe={"type": "bool", "default": True},
         ),
         supports_check_mode=True,

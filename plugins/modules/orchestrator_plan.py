@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - rhdh.orchestrator.attributes
+  - rhdh.orchestrator.database
 options:
   release:
     description: Release of Red Hat Developer Hub, as in the table of validated combinations.
@@ -42,6 +43,12 @@ options:
     default: openshift-marketplace
   allow_unvalidated:
     description: Report a combination of versions that was not validated as a warning instead of as a block.
+    type: bool
+    default: false
+  leave_unfinished:
+    description:
+      - Whether the services of a platform may move to O(database) although workflow instances have not ended. Their
+        timers and states stay behind then.
     type: bool
     default: false
   refuse:
@@ -118,6 +125,7 @@ requests:
 
 import typing as t
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _plan
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
@@ -132,7 +140,15 @@ def look(module: t.Any, session: Session) -> dict[str, t.Any]:
     """Read, judge, and refuse when asked to."""
     params = module.params
     wanted = release(params["release"])
-    facts = _plan.collect(session, wanted, params["namespace"], params["catalog"], params["catalog_namespace"])
+    facts = _plan.collect(
+        session,
+        wanted,
+        params["namespace"],
+        params["catalog"],
+        params["catalog_namespace"],
+        params["database"],
+        leave_unfinished=params["leave_unfinished"],
+    )
     plan = _plan.judge(
         facts,
         wanted,
@@ -140,6 +156,7 @@ def look(module: t.Any, session: Session) -> dict[str, t.Any]:
         params["name"],
         params["catalog"],
         allow_unvalidated=params["allow_unvalidated"],
+        database=params["database"],
     )
     for warning in plan["warnings"]:
         module.warn(warning)
@@ -162,6 +179,8 @@ def main() -> None:
             catalog={"type": "str", "default": "redhat-operators"},
             catalog_namespace={"type": "str", "default": "openshift-marketplace"},
             allow_unvalidated={"type": "bool", "default": False},
+            database=db.database_options(),
+            leave_unfinished={"type": "bool", "default": False},
             refuse={"type": "bool", "default": False},
         ),
         supports_check_mode=True,

@@ -42,6 +42,8 @@ options:
     description:
       - V(hub) if the Developer Hub operator makes the platform, with the database of the Hub.
       - V(self) if this module makes it. The database is O(database), or else the one on the Hub's PostgreSQL.
+      - One that the Developer Hub operator has made can be had once it is let go of, which
+        M(rhdh.orchestrator.developer_hub) does with C(orchestrator.platform=self). Nothing is copied from its database.
     type: str
     choices: [hub, self]
     default: hub
@@ -142,7 +144,9 @@ options:
     type: bool
     default: true
   with_workflows:
-    description: Whether O(state=absent) goes on though the namespace has workflows.
+    description:
+      - Whether O(state=absent) goes on though the namespace has workflows, and V(self) moves the services to another
+        database though workflow instances have not ended. Their timers and states stay behind then.
     type: bool
     default: false
   wait:

@@ -110,10 +110,10 @@ def test_served_problem() -> None:
 
 def test_dependencies_of_others_are_refused() -> None:
     ours, nobodys = owned("SonataFlowPlatform", b.PLATFORM, "u1"), owned("NetworkPolicy", b.POLICIES[0], None)
-    assert b.dependency_problems(backstage(), [ours]) == []
-    (problem,) = b.dependency_problems(backstage(), [ours, nobodys])
+    assert b.dependency_problems(backstage(), [ours], NAMES) == []
+    (problem,) = b.dependency_problems(backstage(), [ours, nobodys], NAMES)
     assert "has no owner" in problem
-    assert "belongs to Backstage dh" in b.dependency_problems(None, [ours])[0]
+    assert "belongs to Backstage dh" in b.dependency_problems(None, [ours], NAMES)[0]
 
 
 def test_a_second_orchestrator_is_recognised() -> None:
@@ -126,7 +126,7 @@ def test_a_second_orchestrator_is_recognised() -> None:
 def test_external_database() -> None:
     assert b.external_database_problem(ROW, NAMES, True) == ""
     assert "which does not exist" in b.external_database_problem(ROW, NAMES, False)
-    assert "dependencies: [{}]" in b.external_database_problem(_releases.release("1.9"), NAMES, True)
+    assert "orchestrator.platform: self" in b.external_database_problem(_releases.release("1.9"), NAMES, True)
 
 
 def test_the_recorded_ready_hub_is_ready() -> None:
