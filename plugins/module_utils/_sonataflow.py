@@ -89,6 +89,8 @@ def input_problems(params: t.Mapping[str, t.Any]) -> list[str]:
         found.append("database: a platform of the Developer Hub operator has the Hub's database; use managed_by: self.")
     if hub and params.get("migration"):
         found.append("migration: the Developer Hub operator sets the persistence; use managed_by: self.")
+    if params.get("migration") == "job" and (params.get("database") or {}).get("ca"):
+        found.append("migration: the operator's Job has no way to the CA of database.ca; use service.")
     if hub and params.get("network_policies"):
         found.append("network_policies: the Developer Hub operator makes its own; they are for managed_by: self.")
     for service in SERVICES:

@@ -35,7 +35,7 @@ class Target:
 def parse_url(url: str, user: str, password: str) -> Target:
     """Read `jdbc:postgresql://host:port/database?currentSchema=s` or the reactive form with `search_path`.
 
-    Raises ValueError for another form.
+    Raises ValueError for another form, and for what the reactive driver does not accept.
     """
     text = url.removeprefix("jdbc:").removeprefix("vertx-reactive:")
     parts = urllib.parse.urlsplit(text)
@@ -44,11 +44,36 @@ def parse_url(url: str, user: str, password: str) -> Target:
     options = urllib.parse.parse_qs(parts.query)
     schema = (options.get("currentSchema") or options.get("search_path") or ["public"])[0].split(",")[0]
     database = urllib.parse.unquote(parts.path.strip("/")) or user
-    mode = options.get("sslmode", ["prefer"])[0]
-    # Job Service takes the path from a variable: in its URL the reactive driver would hand it to the server.
-    variable = os.environ.get("QUARKUS_DATASOURCE_JDBC_ADDITIONAL_JDBC_PROPERTIES_SSLROOTCERT", "")
-    certificate = options.get("sslrootcert", [variable])[0]
+    if url.startswith("jdbc:"):
+        mode = options.get("sslmode", ["prefer"])[0]
+        # Job Service takes the path from a variable: in its URL the reactive driver would hand it to the server.
+        variable = os.environ.get("QUARKUS_DATASOURCE_JDBC_ADDITIONAL_JDBC_PROPERTIES_SSLROOTCERT", "")
+        certificate = options.get("sslrootcert", [variable])[0]
+    else:
+        mode, certificate = _reactive_tls(options)
     return Target(parts.hostname, parts.port or 5432, database, schema, user, password, mode, certificate)
+
+
+REACTIVE = "QUARKUS_DATASOURCE_REACTIVE_"
+
+
+def _reactive_tls(options: t.Mapping[str, list[str]]) -> tuple[str, str]:
+    """Return mode and CA of the reactive driver, which has its own variables, and in its own words what it refuses."""
+    for name in options:
+        if name not in ("search_path", "sslmode"):
+            raise ValueError(f'FATAL: unrecognized configuration parameter "{name}"')
+    mode = os.environ.get(f"{REACTIVE}POSTGRESQL_SSL_MODE") or options.get("sslmode", ["disable"])[0]
+    if mode not in ("verify-ca", "verify-full"):
+        return mode, ""
+    if os.environ.get(f"{REACTIVE}TRUST_ALL") == "true":
+        return "require", ""
+    pem = os.environ.get(f"{REACTIVE}TRUST_CERTIFICATE_PEM") == "true"
+    certificate = os.environ.get(f"{REACTIVE}TRUST_CERTIFICATE_PEM_CERTS", "") if pem else ""
+    if not certificate:
+        raise ValueError("Trust options must be specified under verify-full or verify-ca sslmode")
+    if mode == "verify-full" and not os.environ.get(f"{REACTIVE}HOSTNAME_VERIFICATION_ALGORITHM"):
+        raise ValueError("Host verification algorithm must be specified under verify-full sslmode")
+    return mode, certificate
 
 
 def explain(target: Target, error: Exception) -> str:

@@ -9,6 +9,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils import _releases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sandbox.operators import _hub_plugins as operator
+from sandbox.operators import hub
+
 RELEASES = _releases.known_releases()
 USERS_FILE = """\
 # mine, since 2024
@@ -107,6 +110,42 @@ def test_a_dependency_that_was_taken_over_is_seen(name: str, clear: list) -> Non
     backend = dict(plugins.wanted_entries(row)[1], dependencies=clear)
     done = plugins.edit(yaml.safe_dump({"plugins": [backend]}), row)
     assert not done.dependency
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_the_dependency_is_switched_off_as_the_operator_of_the_release_understands_it(name: str) -> None:
+    """The stand-in's own merge, which is compared with the operator, decides."""
+    row, rules = _releases.release(name), hub.read_releases()[name]
+    backend = next(each for each in plugins.wanted_entries(row) if plugins.role_of(each["package"])[0] == "backend")
+    default = (
+        {}
+        if row["plugins"]["merge"] == "replace"
+        else {"plugins": [dict(backend, dependencies=[{"ref": "sonataflow"}])]}
+    )
+
+    def asked(text: str) -> list[str]:
+        return operator.dependencies(operator.effective(yaml.safe_dump(default), [], text, rules))
+
+    off = plugins.edit(USERS_FILE, row, "self")
+    assert not off.dependency
+    assert asked(off.text) == []
+    assert plugins.edit(off.text, row, "self").text == off.text
+    assert plugins.edit(off.text, row).text == off.text  # left as it is by those who do not say
+    on = plugins.edit(off.text, row, "hub")
+    provides = row["behaviour"]["provides_platform"]
+    assert asked(on.text) == (["sonataflow"] if provides else [])
+    assert on.dependency or not provides
+    assert plugins.edit(on.text, row, "hub").text == on.text
+    assert off.text.startswith("# mine, since 2024")
+
+
+def test_an_empty_list_clears_nothing_on_1_9() -> None:
+    row = _releases.release("1.9")
+    entry = {**plugins.wanted_entries(row)[1], "dependencies": []}
+    text = yaml.safe_dump({"plugins": [entry]})
+    assert plugins.edit(text, row).dependency
+    (backend,) = [e for e in yaml.safe_load(plugins.edit(text, row, "self").text)["plugins"] if "dependencies" in e]
+    assert backend["dependencies"] == [{}]
 
 
 def test_keys_that_the_release_ignores_are_told() -> None:

@@ -162,6 +162,30 @@ def test_tls_of_a_database_url(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (target.sslmode, target.root_certificate) == ("verify-full", "/etc/ca")
 
 
+def test_tls_of_a_reactive_url_has_its_own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    url, prefix = "postgresql://db.ns:5432/orch?search_path=s", "QUARKUS_DATASOURCE_REACTIVE_"
+
+    def tls(more: str = "") -> tuple[str, str]:
+        target = _database.parse_url(url + more, "u", "p")
+        return target.sslmode, target.root_certificate
+
+    assert tls() == ("disable", "")
+    with pytest.raises(ValueError, match='unrecognized configuration parameter "sslrootcert"'):
+        tls("&sslrootcert=/etc/ca")
+    with pytest.raises(ValueError, match="Trust options"):
+        tls("&sslmode=verify-full")
+    monkeypatch.setenv(f"{prefix}TRUST_CERTIFICATE_PEM_CERTS", "/etc/ca")
+    monkeypatch.setenv(f"{prefix}TRUST_CERTIFICATE_PEM", "true")
+    assert tls("&sslmode=verify-ca") == ("verify-ca", "/etc/ca")
+    with pytest.raises(ValueError, match="Host verification algorithm"):
+        tls("&sslmode=verify-full")
+    monkeypatch.setenv(f"{prefix}HOSTNAME_VERIFICATION_ALGORITHM", "HTTPS")
+    monkeypatch.setenv(f"{prefix}POSTGRESQL_SSL_MODE", "verify-full")
+    assert tls() == ("verify-full", "/etc/ca")
+    monkeypatch.setenv(f"{prefix}TRUST_ALL", "true")
+    assert tls() == ("require", "")
+
+
 def test_settings_of_the_server_are_read_as_the_image_does(tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text("ssl = on # TLS\nssl_cert_file = '/certs/tls.crt'\n\n# max_connections = 5\n")
     (tmp_path / "b.conf").write_text("ssl=off\n")
