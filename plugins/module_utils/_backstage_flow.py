@@ -25,6 +25,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     gives_up_fields,
     without_bookkeeping,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import (
+    old_volume,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
     diagnose,
 )
@@ -572,7 +575,11 @@ def causes(session: Session, scene: Scene, ended: Result) -> list[str]:
     unready = [target for target, _verdict in ended.worst()]
     if unready == [platform] and ended.verdicts[platform].reason != "NotCreated":
         return [diagnose(session, scene.platform_kind, _backstage.PLATFORM, names.namespace).text()]
-    return [diagnose(session, scene.kind, names.name, names.namespace).text()]
+    found = [diagnose(session, scene.kind, names.name, names.namespace).text()]
+    if _backstage.local_database(scene.spec) and "password authentication failed" in found[0]:
+        claim = session.get(k.PVC, names.database_claim, names.namespace)
+        found += old_volume(claim, session.get(k.SECRET, names.database_secret, names.namespace))
+    return found
 
 
 # -- removing -------------------------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ until run "$base" "$server"; do
   *'database "'*'" does not exist'*)
     [ "$base" = "$DATABASE" ] && [ "$base" != "$MAINTENANCE" ] || stop connection "$problem"
     base=$MAINTENANCE ;;
-  *'certificate verify failed'*) stop connection "$problem ($(certificate))" ;;
+  *'certificate verify failed'*) cause=$(certificate); stop connection "$problem${cause:+ ($cause)}" ;;
   *) stop connection "$problem" ;;
   esac
 done

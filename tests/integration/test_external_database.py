@@ -82,16 +82,14 @@ class World:
     def platform(self) -> Object:
         return self.cluster.get("sonataflowplatform", PLATFORM, "-n", NAMESPACE)
 
+    def ask(self, *arguments: str) -> str:
+        """What kubectl says, and nothing where it fails."""
+        command = [self.cluster.kubectl_path, "--kubeconfig", str(self.cluster.instance.kubeconfig), *arguments]
+        return subprocess.run(command, text=True, capture_output=True, check=False).stdout
+
     def log(self, pod: str) -> str:
         """What a pod's container has said in this life and the one before."""
-        done = [
-            subprocess.run(
-                [self.cluster.kubectl_path, "--kubeconfig", str(self.cluster.instance.kubeconfig),
-                 "logs", "-n", NAMESPACE, pod, *previous],
-                text=True, capture_output=True, check=False,
-            ).stdout for previous in ((), ("--previous",))
-        ]  # fmt: skip
-        return "".join(done)
+        return "".join(self.ask("logs", "-n", NAMESPACE, pod, *previous) for previous in ((), ("--previous",)))
 
     def pods(self) -> list[Object]:
         return t.cast(
@@ -118,7 +116,10 @@ class World:
 @pytest.fixture(scope="module")
 def world(instance: t.Any, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[World]:
     cluster = Cluster(instance, collections, tmp_path_factory.mktemp("logs"))
-    if cluster.get("namespaces", "--ignore-not-found", SERVERS, NAMESPACE).get("items"):
+    if set(cluster.kubectl("get", "namespaces", "-o", "name").split()) & {
+        f"namespace/{SERVERS}",
+        f"namespace/{NAMESPACE}",
+    }:
         sandbox("reset")  # other tests were here
     world = World(cluster, {"good": Authority("good"), "wrong": Authority("wrong")})
     for name in (SERVERS, NAMESPACE):
@@ -201,10 +202,7 @@ def test_install_from_nothing_while_the_server_is_killed_and_comes_back(world: W
         running = background.submit(world.install)
 
         def platforms() -> bool:
-            if running.done():
-                return True
-            found = world.cluster.get("crd", "sonataflowplatforms.sonataflow.org", "--ignore-not-found")
-            return bool(found) and bool(world.cluster.get("sonataflowplatforms", "-n", NAMESPACE)["items"])
+            return running.done() or PLATFORM in world.ask("get", "sonataflowplatforms", "-n", NAMESPACE, "-o", "name")
 
         try:
             world.hands.until("the platform is made", platforms, 300)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
+import subprocess
 from collections import Counter
 from types import SimpleNamespace
 from urllib.parse import unquote_plus
@@ -627,3 +629,41 @@ def test_data_index_proves_the_database_until_the_secret_changes():
     assert not work(ours(database), index, pod, database=given()).proven()
     assert not work(ours(database), pod, old, database=given()).proven()
     assert not work(ours(database), index, pod, old, database=given(sslmode="require")).proven()
+
+
+TOOLS = ("sh", "cat", "cut", "date", "head", "mktemp", "sed", "sleep", "tee", "timeout", "tr")
+UNTRUSTED = (
+    'psql: error: connection to server at "pg" (10.0.0.1), port 5432 failed: SSL error: certificate verify failed'
+)
+
+
+@pytest.mark.parametrize(("told", "reason"), [("", "CertificateNotTrusted"), ("certificate has expired", None)])
+def test_the_job_works_in_an_image_without_openssl(tmp_path, told, reason):
+    """Then the reason is a coarser one. psql is the only other program that is not real here."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for tool in TOOLS:
+        (programs / tool).symlink_to(shutil.which(tool))
+    scripts = {"psql": f"echo '{UNTRUSTED}' >&2; exit 2"}
+    if told:
+        scripts["openssl"] = f"echo 'verify error:num=10:{told}'"
+    for name, text in scripts.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    body = job.body(
+        db.describe(given(ca={"config_map": "ca"}), "rhdh"), "check", "image", create=True, schemas=[],
+        options={"retry_seconds": 0, "minimum_version": 12, "active_seconds": 60},
+    )  # fmt: skip
+    (container,) = body["spec"]["template"]["spec"]["containers"]
+    given_values = {entry["name"]: entry.get("value", "x") for entry in container["env"]}
+    answer = tmp_path / "termination-log"
+    done = subprocess.run(
+        container["command"],
+        env={**given_values, "PATH": str(programs), "TERMINATION_LOG": str(answer), "TMPDIR": str(tmp_path)},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    answers = job.read(answer.read_text())
+    assert answers["failure"] == "connection"
+    assert " ".join(answers["detail"].split()) == UNTRUSTED + (f" ({told})" if told else "")
+    assert job.classify(**{"failure": "connection", "detail": answers["detail"]})[0] == (reason or "CertificateExpired")
