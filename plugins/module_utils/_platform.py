@@ -245,7 +245,7 @@ class Platform:
             f"Data Index and Job Service {'would ' if self.session.check_mode else ''}leave their data in "
             f"{', '.join(db.places(live)) or 'memory'}: nothing is copied from there, and nothing is deleted."
         )
-        return [] if self.params["with_workflows"] else leaving_problems(self.session, live, database)
+        return [] if self.params.get("with_workflows") else leaving_problems(self.session, live, database)
 
     def _kind_problems(self) -> list[str]:
         try:

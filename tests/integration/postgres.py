@@ -140,7 +140,7 @@ def server(name: str, major: int, certificate: dict[str, str] | None = None, **v
     return [*found, workload("Deployment", name, SERVERS, {"app": name}, pod)]
 
 
-def hub_server(hub: str, password: str) -> list[Object]:
+def hub_server(hub: str, password: str, size: str = "1Gi") -> list[Object]:
     """The Hub's PostgreSQL as the Developer Hub operator makes it, by hand."""
     name, secret = f"backstage-psql-{hub}", f"backstage-psql-secret-{hub}"
     values = {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": password, "POSTGRESQL_ADMIN_PASSWORD": password}
@@ -151,7 +151,7 @@ def hub_server(hub: str, password: str) -> list[Object]:
         "readinessProbe": {"exec": {"command": ["pg_isready", "-h", "127.0.0.1"]}, "periodSeconds": 2},
         "volumeMounts": [{"name": "data", "mountPath": "/var/lib/pgsql/data"}],
     }
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
     labels = {"rhdh.redhat.com/app": name}
     return [
         simple("Secret", secret, APPS, stringData=values),

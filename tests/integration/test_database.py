@@ -42,6 +42,7 @@ QUOTA, COUNTED, RESTRICTED, DENIED = (f"{APPS}-{name}" for name in ("quota", "co
 NAMESPACES = (SERVERS, APPS, QUOTA, COUNTED, RESTRICTED, DENIED)
 BAD_IMAGE = "registry.redhat.io/rhel9/postgresql-16:gone"
 SHELL = "registry.sandbox.invalid/shell"
+SMALL = {"pods": "1", "requests.cpu": "50m", "requests.memory": "64Mi", "limits.cpu": "200m", "limits.memory": "128Mi"}
 
 
 def denial() -> list[Object]:
@@ -115,6 +116,7 @@ def hands(
             simple("ConfigMap", "good-ca", APPS, data={"ca.crt": good.pem, "rubbish": "no certificate"}),
             simple("Secret", "wrong-ca", APPS, stringData={"ca.crt": authority["wrong"].pem}),
             simple("ResourceQuota", "none", QUOTA, spec={"hard": {"pods": "0"}}),
+            simple("ResourceQuota", "small", RESTRICTED, spec={"hard": SMALL}),
             simple("ResourceQuota", "none", COUNTED, spec={"hard": {"count/jobs.batch": "0"}}),
             simple(
                 "NetworkPolicy",
@@ -124,7 +126,7 @@ def hands(
                 spec={"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]},
             ),
             *denial(),
-            *hub_server("fresh", f"{CANARY}-fresh"),
+            *hub_server("fresh", f"{CANARY}-fresh", "16Mi"),
             *hub_server("old", f"{CANARY}-old"),
             {
                 "apiVersion": "v1",
@@ -165,7 +167,8 @@ GOOD = {
     "disable": Call(at("plain16", sslmode="disable"), login("maker")),
     "few": Call(at("plain16"), login("few")),
     "by-service": Call({"service": "plain18", "service_namespace": SERVERS}, login("maker")),
-    "hub": Call(None, options={"hub_name": "fresh"}),
+    "image": Call(at("plain16"), login("maker"), options={"image": IMAGES[18]}),
+    "hub": Call(None, options={"hub_name": "fresh"}),  # without a Job of the operator, as in 1.7
 }
 
 
@@ -260,6 +263,14 @@ def test_a_small_connection_limit_is_warned_of(first: dict[str, Object]) -> None
     assert not any("connections" in text for text in first["new18"].get("warnings", []))
 
 
+def test_a_volume_that_is_nearly_full_is_warned_of(first: dict[str, Object]) -> None:
+    assert any("enlarge the volume" in text for text in first["hub"]["warnings"])
+
+
+def test_the_image_may_be_another_one(loud: tuple[dict[str, Object], set[str], str]) -> None:
+    assert [text for text in loud[1] if f'"image": "{IMAGES[18]}"' in text]
+
+
 @pytest.mark.parametrize("name", sorted(GOOD))
 def test_a_second_run_changes_nothing(second: t.Any, name: str) -> None:
     answers, _mutating = second
@@ -337,6 +348,7 @@ def broken() -> dict[str, tuple[Call, str, str]]:
 
 BROKEN = broken()
 REFUSED = {  # by what is read, before anything is changed
+    "half": (Call({"host": "pg", "name": "", "secret": {}}), "the name of the database is missing"),
     "no-secret": (Call(at("plain16")), "Secret apps/no-secret does not exist"),
     "no-key": (Call(at("plain16"), {"POSTGRES_USER": "maker"}), "has no key POSTGRES_PASSWORD (it has POSTGRES_USER)"),
     "empty-key": (Call(at("plain16"), {**login("maker"), "POSTGRES_PASSWORD": ""}), "key POSTGRES_PASSWORD is empty"),
@@ -504,7 +516,9 @@ def test_a_job_that_is_deleted_before_it_was_read(hands: Hands, tmp_path: Path) 
     assert answers["deleted-once"]["job"]["attempts"] == 2
 
 
-def test_the_pod_is_admitted_where_only_restricted_ones_are(hands: Hands, tmp_path: Path) -> None:
+def test_the_pod_is_admitted_where_only_restricted_ones_are_and_the_quota_is_small(
+    hands: Hands, tmp_path: Path
+) -> None:
     calls = {"restricted": Call(at("plain16", name="new16"), login("maker"), RESTRICTED)}
     with hands.play(tmp_path, calls) as play:
         answer = play.end()["restricted"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _backstage as b
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _releases
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database, _releases
 
 RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recorded" / "rhdh-operator"
 NAMES = b.Names("dh", "t3")
@@ -262,3 +262,22 @@ def test_the_database_and_the_workload_follow_the_spec() -> None:
 def test_gone() -> None:
     assert b.judge_gone(None).state == "ready"
     assert "f1" in b.judge_gone({"metadata": {"finalizers": ["f1"]}}).message
+
+
+def test_a_platform_is_let_go_of_and_had_back() -> None:
+    ours = owned("SonataFlowPlatform", b.PLATFORM, "u1")
+    ours["metadata"]["resourceVersion"] = "7"
+    patch = b.release(ours, "u1")["metadata"]
+    assert patch == {"resourceVersion": "7", "ownerReferences": None, "annotations": {b.RELEASED: "dh"}}
+    database = _database.hub_database("dh", "t3")
+    postgresql = {"postgresql": database.persistence(b.PLATFORM, "data_index")}
+    free = {
+        "kind": "SonataFlowPlatform",
+        "metadata": {"name": b.PLATFORM, "namespace": "t3", "annotations": patch["annotations"]},
+        "spec": {"services": {"dataIndex": {"persistence": postgresql}}},
+    }
+    assert b.taken_back(free, NAMES)
+    assert b.dependency_problems(backstage(), [free], NAMES) == []
+    free["spec"]["services"]["dataIndex"]["persistence"]["postgresql"] = {"jdbcUrl": "jdbc:postgresql://pg:5432/orch"}
+    assert not b.taken_back(free, NAMES)
+    assert "orchestrator.platform: self" in b.dependency_problems(backstage(), [free], NAMES)[0]

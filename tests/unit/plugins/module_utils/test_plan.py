@@ -133,3 +133,78 @@ def test_unvalidated_combinations_pass_with_a_warning_when_allowed(number):
 def test_rights_name_every_namespace_of_the_release():
     namespaces = {namespace for _verb, _kind, namespace in _plan.rights(ROW, "rhdh")}
     assert {"rhdh", "openshift-serverless", "openshift-serverless-logic", "rhdh-operator"} <= namespaces
+
+
+DATABASE = {"host": "pg.example.com", "name": "orch", "secret": {"name": "db"}}
+
+
+def judged_with(facts, database=None, problems=(), row=ROW):
+    facts = {**facts, "database_problems": list(problems)}
+    return _plan.judge(
+        facts, row, "rhdh", "developer-hub", "redhat-operators", allow_unvalidated=False, database=database or DATABASE
+    )
+
+
+def on(url=None, **metadata):
+    """A platform on a JDBC URL, or on the Hub's own PostgreSQL."""
+    reference = {"name": "backstage-psql-developer-hub", "namespace": "rhdh"}
+    reference["databaseName"] = "backstage_plugin_orchestrator"
+    postgresql = {"jdbcUrl": url} if url else {"serviceRef": reference}
+    services = {"dataIndex": {"persistence": {"postgresql": postgresql}}}
+    base = {"name": "sonataflow-platform", "namespace": "rhdh"}
+    return {"kind": "SonataFlowPlatform", "metadata": {**base, **metadata}, "spec": {"services": services}}
+
+
+OURS = "jdbc:postgresql://pg.example.com:5432/orch?currentSchema=x"
+OWNED = [{"kind": "Backstage", "name": "developer-hub", "controller": True, "uid": "u"}]
+
+
+def test_an_external_database_means_a_platform_of_our_own():
+    plan = judged_with(empty_cluster())
+    assert plan["blocks"] == []
+    assert "SonataFlowPlatform rhdh/sonataflow-platform on pg.example.com:5432/orch" in plan["created"]
+    facts = {**empty_cluster(), "platforms": [on(OURS)]}
+    assert judged_with(facts)["adopted"] == ["SonataFlowPlatform rhdh/sonataflow-platform"]
+
+
+def test_a_move_to_an_external_database_is_told():
+    plan = judged_with({**empty_cluster(), "platforms": [on(ownerReferences=OWNED)]})
+    assert plan["blocks"] == []
+    (adopted,) = plan["adopted"]
+    assert "backstage-psql-developer-hub.rhdh.svc:5432/backstage_plugin_orchestrator to pg.example.com" in adopted
+
+
+@pytest.mark.parametrize(
+    ("platform", "part"),
+    [
+        (on(ownerReferences=[{"kind": "Backstage", "name": "other"}]), "belongs to Backstage other"),
+        (on(name="another"), "stays Duplicated"),
+    ],
+)
+def test_a_platform_of_others_forbids_our_own(platform, part):
+    (block,) = judged_with({**empty_cluster(), "platforms": [platform]})["blocks"]
+    assert part in block
+
+
+def test_what_is_wrong_with_a_database_is_named_as_the_variable_of_the_playbooks():
+    plan = judged_with(empty_cluster(), problems=["database.port: 0 is not between", "Secret rhdh/db does not exist."])
+    assert plan["blocks"] == ["orchestrator_database.port: 0 is not between", "Secret rhdh/db does not exist."]
+
+
+def test_names_that_the_operator_deletes_are_refused_where_the_hub_has_no_database():
+    hub = {"metadata": {"name": "developer-hub"}, "spec": {"database": {"enableLocalDb": False}}}
+    taken = {**DATABASE, "secret": {"name": "backstage-psql-secret-developer-hub"}}
+    old = release("1.9")
+    facts = {**empty_cluster(), "backstages": [hub]}
+    blocks = judged_with(facts, taken, row=old)["blocks"]
+    assert any("deletes a Secret named backstage-psql-secret-developer-hub" in block for block in blocks)
+    for other in (judged_with(facts, taken), judged_with({**facts, "backstages": []}, taken, row=old)):
+        assert not any("deletes a Secret" in block for block in other["blocks"])
+
+
+def test_a_platform_that_was_let_go_of_is_had_back_only_on_the_hubs_database():
+    released = {"annotations": {"rhdh.orchestrator/released-by": "developer-hub"}}
+    plan = judged({**empty_cluster(), "platforms": [on(**released)]})
+    assert plan["blocks"] == []
+    (block,) = judged({**empty_cluster(), "platforms": [on(OURS, **released)]})["blocks"]
+    assert "orchestrator_database" in block

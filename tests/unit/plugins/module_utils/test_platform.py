@@ -186,3 +186,109 @@ def test_a_reverted_patch_is_not_taken_from_anybody_else(api):
         patched(api)._apply_again(found, 100.0)
     assert "someone" in str(caught.value)
     assert len(api.seen) == 1
+
+
+# -- another database -------------------------------------------------------------------------------------------------
+
+EXTERNAL = {"host": "pg.example.com", "name": "orch", "secret": {"name": "db"}}
+SELF = {"managed_by": "self", "hub_name": "dh", "database": EXTERNAL, "with_workflows": False}
+SECRET = {"data": {"POSTGRES_USER": "dQ==", "POSTGRES_PASSWORD": "cA=="}}
+NOTHING_UNFINISHED = (200, {"data": {"ProcessInstances": []}})
+
+
+def on_hub(**metadata):
+    """The platform of a Hub, on the Hub's own PostgreSQL."""
+    found = live(resourceVersion="7", **metadata)
+    database = _platform.db.hub_database("dh", "ns")
+    for field, service in (("dataIndex", "data_index"), ("jobService", "job_service")):
+        persistence = {"postgresql": database.persistence("sonataflow-platform", service)}
+        found["spec"]["services"][field] = {"persistence": persistence}
+    return found
+
+
+RELEASED = {"ownerReferences": [], "annotations": {"rhdh.orchestrator/released-by": "dh"}}
+
+
+def test_a_platform_that_a_hub_still_manages_is_not_taken(api):
+    api.script.extend([(200, {"items": [on_hub()]}), (200, SECRET)])
+    with pytest.raises(InputError) as caught:
+        make(api, **SELF).apply()
+    assert "orchestrator.platform: self" in str(caught.value)
+
+
+def test_check_mode_predicts_that_the_hub_lets_go_first(api):
+    api.script.extend([(200, {"items": [on_hub()]}), (200, SECRET), NOTHING_UNFINISHED])
+    api.script.append((404, {}))  # the Secret of the Hub
+    platform = make(api, check_mode=True, **SELF)
+    platform._predict = lambda live: None
+    platform.apply()
+    assert platform.action == "patched"
+    assert platform.after["spec"]["services"]["dataIndex"]["persistence"]["postgresql"]["jdbcUrl"]
+    assert {request["method"] for request in api.seen} == {"GET", "POST"}
+    assert "would leave their data in backstage-psql-dh.ns.svc:5432" in platform.warnings[0]
+
+
+def test_the_database_of_a_platform_that_was_let_go_of_is_replaced_in_one_request(api):
+    platform = make(api, **SELF)
+    platform._body = _platform.sf.desired(platform.params, platform._database(), {})
+    found = on_hub(**RELEASED)
+    kind = _platform.k.SONATAFLOW_PLATFORM
+    written = {"apiVersion": kind.api_version, "kind": kind.kind, **found, "spec": platform._body["spec"]}
+    stale = (409, {"reason": "Conflict", "message": "the object has been modified"})
+    api.script.extend([stale, (200, {**found, "metadata": {**found["metadata"], "resourceVersion": "8"}})])
+    api.script.extend([(200, written)] * 3)  # the patch, and what applying reads and would change
+    platform._bring_about(found)
+    patch = api.seen[2]["body"]
+    assert patch["metadata"] == {"resourceVersion": "8", "annotations": {"rhdh.orchestrator/released-by": None}}
+    for service in ("dataIndex", "jobService"):
+        postgresql = patch["spec"]["services"][service]["persistence"]["postgresql"]
+        assert postgresql["serviceRef"] is None
+        assert postgresql["secretRef"]["name"] == "db"
+        assert postgresql["jdbcUrl"].startswith("jdbc:postgresql://pg.example.com:5432/orch?")
+    assert platform.action == "patched"
+
+
+@pytest.mark.parametrize(
+    ("answers", "part"),
+    [
+        ([(200, {"data": {"ProcessInstances": [{"id": "1"}]}})], "1 workflow instance(s) have not ended"),
+        ([(503, {}), (200, {"items": [{"metadata": {"name": "w"}}]})], "workflows may have not ended"),
+        ([(503, {}), (200, {"items": []})], ""),
+        ([NOTHING_UNFINISHED], ""),
+    ],
+)
+def test_unfinished_workflows_are_not_left_behind(api, answers, part):
+    api.script.extend(answers)
+    platform = make(api, **SELF)
+    problems = platform._leaving_problems(on_hub(**RELEASED), platform._database())
+    assert (part in problems[0]) if part else problems == []
+    assert "nothing is copied" in platform.warnings[0]
+
+
+def test_unfinished_workflows_may_be_given_up(api):
+    platform = make(api, **{**SELF, "with_workflows": True})
+    assert platform._leaving_problems(on_hub(**RELEASED), platform._database()) == []
+
+
+@pytest.mark.parametrize(("manager", "owner", "forced"), [("backstage-controller", [], True), ("someone", [], False)])
+def test_only_fields_of_a_hub_that_let_go_are_taken_by_force(api, manager, owner, forced):
+    _found, answer = reverted(manager)
+    platform = make(api, **SELF)
+    platform._body = _platform.sf.desired(platform.params, platform._database(), {})
+    found = on_hub(ownerReferences=owner)
+    api.script.extend([(200, found), answer])  # read, tried without force
+    if forced:
+        api.script.extend([(200, found), (200, found)])
+        platform._ensure(found)
+    else:
+        with pytest.raises(_api.ApiError):
+            platform._ensure(found)
+    assert ["force=true" in request["path"] for request in api.seen][-1] is forced
+
+
+def test_a_hub_that_takes_our_platform_over_is_named(api):
+    snapshot = _platform.Snapshot({_platform.Source(_platform.k.SONATAFLOW_PLATFORM, "ns"): {
+        ("ns", "sonataflow-platform"): on_hub()}}, set())  # fmt: skip
+    verdict = make(api, **SELF)._judge_objects(snapshot)["owner"]
+    assert verdict.reason == "TakenOver"
+    assert "dh" in verdict.message

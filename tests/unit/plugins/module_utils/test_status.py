@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _status
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database, _status
 
 RELEASE = {"name": "1.10", "backstage_api": "v1alpha5"}
 ROLLED_OUT = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1}
@@ -158,3 +158,47 @@ def test_an_external_database_needs_no_stateful_set():
 @pytest.mark.parametrize("answer", [(200, "<html>"), (404, "{}"), (200, "[]"), (200, '{"data": {}}')])
 def test_anything_but_the_list_is_no_answer(answer):
     assert not _status.read_graphql(*answer)["ok"]
+
+
+GIVEN = {"host": "pg.example.com", "name": "orch", "secret": {"name": "db"}, "ca": {"config_map": "ca"}}
+
+
+def platform_on(database, **metadata):
+    """A healthy platform that reaches a database as it is described."""
+    found = resource("Succeed", name="sonataflow-platform")
+    found["metadata"].update(metadata)
+    found["spec"]["services"] = {
+        field: {"persistence": {"postgresql": database.persistence("sonataflow-platform", service)}}
+        for field, service in (("dataIndex", "data_index"), ("jobService", "job_service"))
+    }
+    return found
+
+
+def test_the_status_tells_whose_platform_it_is_and_where_its_data_are():
+    database = _database.describe(GIVEN, "rhdh")
+    facts = {**healthy(), "platform": platform_on(database)}
+    status = _status.judge(facts, RELEASE, "rhdh", "developer-hub", database)
+    assert status["healthy"], status["problems"]
+    assert status["platform"] == {"managed_by": "self", "databases": ["pg.example.com:5432/orch"]}
+    assert any("our own" in line for line in _status.render(status["tree"]))
+    owner = [{"kind": "Backstage", "name": "developer-hub"}]
+    hub = _database.hub_database("developer-hub", "rhdh")
+    facts["platform"] = platform_on(hub, ownerReferences=owner)
+    assert judged(facts)["platform"]["managed_by"] == "hub"
+    assert judged(facts)["healthy"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "owner", "part"),
+    [
+        ({"name": "other"}, [], "the services work with pg.example.com:5432/other"),
+        ({"secret": {"name": "other"}}, [], "another Secret, schema or TLS"),
+        ({}, [{"kind": "Backstage", "name": "dh"}], "belongs to Backstage dh"),
+    ],
+)
+def test_another_database_than_described_is_a_problem(changes, owner, part):
+    used = _database.describe({**GIVEN, **changes}, "rhdh")
+    facts = {**healthy(), "platform": platform_on(used, ownerReferences=owner)}
+    status = _status.judge(facts, RELEASE, "rhdh", "developer-hub", _database.describe(GIVEN, "rhdh"))
+    assert not status["healthy"]
+    assert part in status["problems"][0]
