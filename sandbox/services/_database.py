@@ -86,6 +86,12 @@ def explain(target: Target, error: Exception) -> str:
     for line in text.splitlines():
         if "FATAL:" in line:
             return f"org.postgresql.util.PSQLException: FATAL: {line.partition('FATAL:')[2].strip()}"
+    if "certificate verify failed" in text:
+        path = "sun.security.provider.certpath.SunCertPathBuilderException: unable to find valid certification path"
+        return f"org.postgresql.util.PSQLException: SSL error: PKIX path building failed: {path} to requested target"
+    if "does not match host name" in text:
+        verifier = "could not be verified by hostnameverifier PgjdbcHostnameVerifier."
+        return f"org.postgresql.util.PSQLException: The hostname {target.host} {verifier}"
     if "refused" in text:
         return f"org.postgresql.util.PSQLException: Connection to {target.host}:{target.port} refused."
     return f"org.postgresql.util.PSQLException: The connection attempt failed: {text.splitlines()[0] if text else ''}"

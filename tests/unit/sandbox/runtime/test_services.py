@@ -45,6 +45,8 @@ def test_other_urls_are_refused(url: str) -> None:
         (net.NameNotResolved("could not resolve"), "java.net.UnknownHostException: db"),
         (psycopg.OperationalError('x FATAL:  database "d" does not exist'), 'FATAL: database "d" does not exist'),
         (psycopg.OperationalError("Connection refused"), "Connection to db:5432 refused."),
+        (psycopg.OperationalError("SSL error: certificate verify failed"), "unable to find valid certification path"),
+        (psycopg.OperationalError('"x" does not match host name "db"'), "The hostname db could not be verified"),
     ],
 )
 def test_causes(error: Exception, text: str) -> None:
