@@ -414,6 +414,7 @@ def move(platform: Object, wanted: Object) -> Object:
     """Return the merge patch that gives the services of a live platform the persistence that `wanted` has for them.
 
     What another writer has set there is taken out: of the two forms that a database can be named in, one may be there.
+    What else is wanted and not there comes along, so that the services roll once; nothing else is replaced.
     """
     services: Object = {}
     live = (platform.get("spec") or {}).get("services") or {}
@@ -422,8 +423,22 @@ def move(platform: Object, wanted: Object) -> Object:
         old = ((live.get(field) or {}).get("persistence") or {}).get("postgresql") or {}
         if new and new != old:
             gone = {key: None for key in old if key not in new}
-            services[field] = {"persistence": {"postgresql": {**gone, **new}}}
+            added = missing(live.get(field) or {}, {key: block[key] for key in block if key != "persistence"})
+            services[field] = {**added, "persistence": {"postgresql": {**gone, **new}}}
     return {"services": services} if services else {}
+
+
+def missing(live: Object, wanted: Object) -> Object:
+    """Return the part of `wanted` that `live` has no value for."""
+    found: Object = {}
+    for key, value in wanted.items():
+        if key not in live:
+            found[key] = value
+        elif isinstance(value, dict) and isinstance(live[key], dict):
+            below = missing(live[key], value)
+            if below:
+                found[key] = below
+    return found
 
 
 def _postgresql_blocks(platform: Object | None) -> dict[str, Object]:

@@ -667,3 +667,34 @@ def test_the_job_works_in_an_image_without_openssl(tmp_path, told, reason):
     assert answers["failure"] == "connection"
     assert " ".join(answers["detail"].split()) == UNTRUSTED + (f" ({told})" if told else "")
     assert job.classify(**{"failure": "connection", "detail": answers["detail"]})[0] == (reason or "CertificateExpired")
+
+
+def test_a_move_replaces_the_database_and_adds_only_what_is_not_there():
+    old = {"secretRef": {"name": "hub"}, "serviceRef": {"name": "psql", "databaseName": "orch"}}
+    new = {"secretRef": {"name": "db"}, "jdbcUrl": "jdbc:postgresql://pg:5432/orch"}
+    theirs = {"container": {"env": [{"name": "A", "value": "1"}], "resources": {}}}
+    live = {"metadata": {"name": "p"}, "spec": {"services": {"dataIndex": {"persistence": {"postgresql": old}}}}}
+    live["spec"]["services"]["dataIndex"]["podTemplate"] = theirs
+    template = {"volumes": [{"name": "ca"}], "container": {"env": [{"name": "B"}], "volumeMounts": [{"name": "ca"}]}}
+    block = {"enabled": True, "persistence": {"postgresql": new}, "podTemplate": template}
+    wanted = {"spec": {"services": {"dataIndex": block}}}
+    assert db.move(live, wanted)["services"]["dataIndex"] == {
+        "enabled": True,
+        "persistence": {"postgresql": {**new, "serviceRef": None}},
+        "podTemplate": {"volumes": [{"name": "ca"}], "container": {"volumeMounts": [{"name": "ca"}]}},
+    }
+    live["spec"]["services"]["dataIndex"]["persistence"]["postgresql"] = new
+    assert db.move(live, wanted) == {}
+
+
+def test_places_are_told_for_every_form():
+    def platform(*blocks):
+        services = dict(zip(("dataIndex", "jobService"), blocks, strict=False))
+        return {"metadata": {"name": "p", "namespace": "ns"}, "spec": {"services": services}}
+
+    reference = {"persistence": {"postgresql": {"serviceRef": {"name": "psql"}}}}
+    url = {"persistence": {"postgresql": {"jdbcUrl": "jdbc:postgresql://pg:5432/orch?currentSchema=x"}}}
+    assert db.places(platform(reference, url)) == ["pg:5432/orch", "psql.ns.svc:5432/sonataflow"]
+    assert db.places(platform(url, url)) == ["pg:5432/orch"]
+    assert db.places(platform({})) == ["memory"]
+    assert db.places(None) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -576,3 +577,18 @@ def test_recorded_duplicate():
 )
 def test_recorded_migrations(name, target, reason):
     assert judge_recorded(name)[1][target].reason == reason
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "count"),
+    [
+        (200, {"data": {"ProcessInstances": []}}, 0),
+        (200, {"data": {"ProcessInstances": [{"id": "1"}, {"id": "2"}]}}, 2),
+        (200, {"data": {"ProcessInstances": None}, "errors": [{"message": "no"}]}, None),
+        (503, {"kind": "Status"}, None),
+        (200, [], None),
+    ],
+)
+def test_unfinished_instances_are_counted_where_data_index_says(status, answer, count):
+    assert sf.unfinished(status, json.dumps(answer)) == count
+    assert sf.unfinished(0, "") is None
