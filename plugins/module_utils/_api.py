@@ -69,6 +69,13 @@ class ApiError(Exception):
         return self.status == 403
 
     @property
+    def denied(self) -> bool:
+        """A webhook, a policy or a quota refused it: better credentials change nothing."""
+        return self.status == 403 and any(
+            text in self.message for text in ("denied the request", "denied request", "exceeded quota")
+        )
+
+    @property
     def transient(self) -> bool:
         """Passes by itself: the server was away, busy or rolling."""
         return self.status in (0, *RETRIED_STATUS) and not self.undeclared_field

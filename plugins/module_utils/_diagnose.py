@@ -536,7 +536,9 @@ class _Reader:
             return None
         cause = self._workload(found[0])
         text = f"{what} does not run"
-        return cause.below(text) if cause else Cause(text, "Scale it up.", get_command(found[0]))
+        if cause is None:
+            return Cause(text, "Scale it up.", get_command(found[0]))
+        return dataclasses.replace(cause.below(text), remedy=cause.remedy or "Repair that Deployment.")
 
     # -- Developer Hub ------------------------------------------------------------------------------------------
 
@@ -676,6 +678,9 @@ class _Reader:
                 if cause:
                     return cause.below("the Job Service stays at 0 replicas")
         if verdict.reason == "GenerationLag":
+            cause = self._operator(LOGIC_OPERATORS, "the Serverless Logic operator")
+            if cause:
+                return cause
             cause = self._events(platform, anything=True)
             text = f"{called(platform)}: {verdict.message}"
             return (

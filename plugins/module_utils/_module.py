@@ -117,6 +117,8 @@ def run(module: t.Any, function: t.Callable[[t.Any, Session], dict[str, t.Any]])
         hint = ""
         if exc.status in (0, 401):
             hint = f" {_source(module)}"
+        elif exc.denied:
+            hint = " Change what the webhook, policy or quota objects to."
         elif exc.forbidden:
             hint = " The credentials do not allow it."
         _fail(module, session, f"The API server did not do what was asked: {exc}.{hint}", status=exc.status)

@@ -29,12 +29,20 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._backstage impor
     RELEASED,
     merged,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._cause import (
+    LOG_LINES,
+    MAX_LOG_LINE,
+    short,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
     diagnose,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
     InputError,
     WaitFailed,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._redact import (
+    redacted_diff,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
     terminal,
@@ -52,6 +60,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
     JOB_LABEL,
     ended,
+    selected,
 )
 
 TOUCHED = "rhdh.orchestrator/touched"  # annotation: its change makes the operator look again at once
@@ -164,6 +173,7 @@ class Platform:
         self.warnings: list[str] = []
         self.graphql: Object = {"status": "skipped", "definitions": None}
         self.touches = 0
+        self._asked = ""  # the service that was asked last
         self._body: Object = {}
         self._applied_at: float | None = None  # monotonic; None while no patch has to be watched
         self._deleted: set[str] = set()  # uids of what was deleted
@@ -184,7 +194,9 @@ class Platform:
         problems = sf.input_problems(self.params)
         if not problems:
             problems = ownership_problems(self.params, platforms, predicting=self.session.check_mode)
-        if not platforms and not self.session.check_mode:
+        if not problems and live is not None:
+            problems = sf.held_blocks(self.params, live, self.session.field_manager)
+        if not platforms:
             problems += self._kind_problems()
         if database is not None and self.params["database"]:
             problems += self._database_problems(database)
@@ -195,11 +207,13 @@ class Platform:
         if problems:
             raise InputError(problems)
         changed = {**sf.our_variables(live), **self._rotation(live)}
-        self._body = sf.desired(self.params, database, changed)
+        self._body = sf.desired(self.params, database, changed, live)
         self.before = live
         self._bring_about(live)
         for what in sf.kept_in_deployment(self.before, self.after or self.before):
             self.warnings.append(f"{what} stays in the service's Deployment until that is deleted once.")
+        for name in sf.kept_running(self.before, self.after or self.before):
+            self.warnings.append(f"{name} runs on until its Deployment and Service are deleted.")
         if self.cluster:
             body = sf.cluster_platform(self.cluster, self.name, self.namespace)
             self.cluster_action = self.session.ensure(k.SONATAFLOW_CLUSTER_PLATFORM, body).action
@@ -256,6 +270,8 @@ class Platform:
             raise
         if k.SONATAFLOW_PLATFORM.version in versions:
             return []
+        if not versions and self.session.check_mode:
+            return []  # the play that this one predicts installs the operator first
         if not versions:
             return [f"The cluster has no {k.SONATAFLOW_PLATFORM.crd}: install the Serverless Logic operator first."]
         return [
@@ -370,8 +386,19 @@ class Platform:
         self.after = change.after
         if change.action != "none":
             self.action = change.action
-        if change.action == "patched" and not self.session.check_mode and live is not None:
-            self._watch_patch(live, change.after)
+        left = sf.disabled_blocks(self.params, change.after)
+        if left:  # what the operator has added to a block outlives ours, and a block alone deploys the service
+            self.action, self.after = "patched", self._take_out(left, change.after)
+        if (left or change.action == "patched") and not self.session.check_mode and live is not None:
+            self._watch_patch(live, self.after)
+
+    def _take_out(self, fields: t.Sequence[str], platform: Object) -> Object:
+        """Take the whole blocks of services out of a platform; in check mode, out of a copy."""
+        if not self.session.check_mode:
+            gone: Object = {"spec": {"services": dict.fromkeys(fields)}}
+            return self.session.patch(k.SONATAFLOW_PLATFORM, self.name, self.namespace, gone)
+        services = {name: block for name, block in platform["spec"]["services"].items() if name not in fields}
+        return {**platform, "spec": {**platform["spec"], "services": services}}
 
     def _ask_server(self) -> None:
         """Have the server check a platform that is to be made; on an empty cluster it cannot."""
@@ -387,10 +414,12 @@ class Platform:
             causes = [f"{cause.get('field')}: {cause.get('message')}" for cause in exc.details["causes"]]
             told = sf.user_path("; ".join(causes), self.params)
             return f"{where}: fields that somebody else owns were not taken from them. {told}"
-        if exc.status in (400, 422) or exc.undeclared_field:
+        if exc.status in (400, 422) or exc.undeclared_field or exc.denied:
             return f"{where} was refused: {sf.user_path(exc.message, self.params)}"
         if exc.not_found:
             return f"{where} cannot be made: {exc.message}."
+        if exc.webhook_down:
+            return f"{where} cannot be written: {exc.message}. {terminal('workload/WebhookDown').remedy}"
         raise exc
 
     def wait(self) -> Result:
@@ -517,7 +546,7 @@ class Platform:
         """Ask the services themselves, through the API server."""
         services = [service for service in sf.wanted_services(live) if service not in self._off()]
         for service in services:
-            name = sf.service_name(self.name, service)
+            self._asked = name = sf.service_name(self.name, service)
             answer = self._talk("GET", name, sf.READY_PATH)
             if sf.refused(*answer):
                 text = "The services were not asked: the credentials lack get on services/proxy."
@@ -528,7 +557,7 @@ class Platform:
                 return Verdict.pending("Unhealthy", f"{name}: {said}")
         if "data_index" not in services:
             return Verdict.ready("healthy")
-        index = sf.service_name(self.name, "data_index")
+        self._asked = index = sf.service_name(self.name, "data_index")
         answer = self._talk("POST", index, "/graphql", {"query": sf.GRAPHQL})
         if sf.refused(*answer):
             self.warnings.append("GraphQL was not asked: the credentials lack create on services/proxy.")
@@ -545,7 +574,7 @@ class Platform:
 
     def _off(self) -> list[str]:
         """Return the services that were asked for with 0 replicas."""
-        return [service for service in sf.SERVICES if (self.params.get(service) or {}).get("replicas") == 0]
+        return [service for service in sf.SERVICES if sf.asked_replicas(self.params.get(service) or {}) == 0]
 
     def _act(self, snapshot: Snapshot) -> None:
         """Repair what waiting alone does not: adopt a new platform, send a reverted patch again, wake the operator."""
@@ -637,11 +666,22 @@ class Platform:
             return [f"The Developer Hub operator makes it: see the Backstage {self.params['hub_name']}."]
         unready = {name for name, _verdict in ended.worst()}
         if unready == {"answers"}:
-            index = sf.service_name(self.name, "data_index")
-            return [f"  Look at: oc logs deployment/{index} -n {self.namespace}"]
+            return [self._said(ended.snapshot)]
         if unready <= UNTOLD or ended.blind:
             return []
         return [diagnose(self.session, k.SONATAFLOW_PLATFORM, self.name, self.namespace).text()]
+
+    def _said(self, snapshot: Snapshot) -> str:
+        """Return what a service that does not answer as it should has logged last, and where to read on."""
+        pods = selected(snapshot.list(k.POD), {sf.SERVICE_LABEL: self._asked})
+        pod = max(pods, key=lambda each: each["metadata"].get("creationTimestamp") or "", default=None)
+        lines: list[str] = []
+        if pod is not None:
+            container = pod["spec"]["containers"][0]["name"]
+            text = self.session.pod_log(self.namespace, pod["metadata"]["name"], container, lines=LOG_LINES)
+            lines = [short(line, MAX_LOG_LINE) for line in text.splitlines() if line.strip()]
+        said = [f"  It said last: {' | '.join(lines)}"] if lines else []
+        return "\n".join([*said, f"  To look further: oc logs deployment/{self._asked} -n {self.namespace}"])
 
     def facts(self, snapshot: Snapshot) -> Object:
         """Return what the result says about the platform, its services and their answers."""
@@ -687,8 +727,9 @@ class Platform:
         return self.hub and not made and bool(self._body["spec"]) and not self.session.check_mode
 
     def diff(self) -> dict[str, Object]:
-        """Return the platform before and after; it holds no secret values."""
-        return {"before": _shown(self.before), "after": _shown(self.after if self.action != "none" else self.before)}
+        """Return the platform before and after, without what looks like a secret in what the user gave."""
+        after = self.after if self.action != "none" else self.before
+        return redacted_diff(_shown(self.before), _shown(after))
 
     # -- absent -------------------------------------------------------------------------------------------------
 

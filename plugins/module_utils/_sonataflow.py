@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import decimal
 import json
 import re
 import typing as t
@@ -22,6 +23,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative import (
     judge_broker,
     ready,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._redact import (
+    redact_text,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
     terminal,
@@ -51,6 +55,7 @@ GRAPHQL = "{ ProcessDefinitions { id version name } }"
 UNFINISHED = "{ ProcessInstances(where: {state: {in: [PENDING, ACTIVE, SUSPENDED]}}, pagination: {limit: 100}) { id } }"
 MIGRATOR = "db-migrator-job"  # part of the name of the operator's database migration Job
 JDBC_VARIABLE = "QUARKUS_DATASOURCE_JDBC_URL"
+REACTIVE_VARIABLE = "QUARKUS_DATASOURCE_REACTIVE_URL"  # the Job Service asks this one
 # Set in a podTemplate and taken out again, these stay in the Deployment: the operator merges it.
 STICKY = ("nodeSelector", "serviceAccountName", "affinity", "tolerations", "securityContext", "priorityClassName")
 # A variable of ours in the services' containers: its value changes when the Secret does, and rolls the pods once.
@@ -71,6 +76,12 @@ OPERATORS_OWN = {
 
 
 _OBJECT_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+_NAMESPACE = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+# The services' names begin with the platform's, and a Service's has at most 63 characters.
+_PLATFORM_NAME = re.compile(r"^[a-z]([-a-z0-9]{0,42}[a-z0-9])?$")
+_BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_QUANTITY = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d+|[KMGTPE]i|[numkMGTPE]|)$")
 
 
 def service_name(platform: str, service: str) -> str:
@@ -99,13 +110,17 @@ def input_problems(params: t.Mapping[str, t.Any]) -> list[str]:
             found.append(
                 f"{service}.enabled: the Developer Hub operator always makes this service; use managed_by: self."
             )
-        replicas = options.get("replicas")
+        malformed = template_problems(service, options.get("pod_template") or {})
+        found += malformed
+        replicas = asked_replicas(options)
         if replicas is not None and replicas < 0:
             found.append(f"{service}.replicas: {replicas} is less than 0.")
         if service == "job_service" and (replicas or 0) > 1:
             found.append("job_service.replicas: the Job Service runs once; only 0 and 1 are possible.")
         names = [entry.get("name") for entry in options.get("env") or []]
-        names += [e.get("name") for e in ((options.get("pod_template") or {}).get("container") or {}).get("env") or []]
+        if not malformed:
+            template = options.get("pod_template") or {}
+            names += [entry["name"] for entry in (template.get("container") or {}).get("env") or []]
         for name in names:
             if not name:
                 found.append(f"{service}.env: an entry has no name.")
@@ -118,8 +133,14 @@ def input_problems(params: t.Mapping[str, t.Any]) -> list[str]:
     broker = (params.get("eventing") or {}).get("broker") or {}
     if params.get("eventing") and not broker.get("name"):
         found.append("eventing.broker.name: the name of the Broker is missing.")
+    if not _PLATFORM_NAME.match(params["name"]):
+        found.append(
+            f"name: {params['name']!r} cannot begin the names of the services: "
+            "a-z, 0-9 and - only, a letter first, at most 44 characters."
+        )
+    if not _NAMESPACE.match(params["namespace"]):
+        found.append(f"namespace: {params['namespace']!r} is not the name of a namespace.")
     named = {
-        "name": params.get("name"),
         "eventing.broker.name": broker.get("name"),
         "eventing.broker.namespace": broker.get("namespace"),
         "cluster_platform": params.get("cluster_platform"),
@@ -128,6 +149,84 @@ def input_problems(params: t.Mapping[str, t.Any]) -> list[str]:
         if value and not _OBJECT_NAME.match(value):
             found.append(f"{option}: {value!r} is not the name of an object: a-z, 0-9 and - only.")
     return found
+
+
+def template_problems(service: str, template: t.Mapping[str, t.Any]) -> list[str]:
+    """Return what is wrong with the form of a podTemplate, as far as we work with it; the server checks the rest."""
+    where = f"{service}.pod_template"
+    container = template.get("container") or {}
+    if not isinstance(container, dict):
+        return [f"{where}.container: {container!r} is not a dictionary."]
+    found = []
+    lists = {
+        "container.env": container.get("env"),
+        "container.volumeMounts": container.get("volumeMounts"),
+        "volumes": template.get("volumes"),
+    }
+    for field, entries in lists.items():
+        named = isinstance(entries, list) and all(isinstance(each, dict) and each.get("name") for each in entries)
+        if entries is not None and not named:
+            found.append(f"{where}.{field}: must be a list of dictionaries with a name each.")
+    replicas = template.get("replicas")
+    if replicas is not None and (isinstance(replicas, bool) or not isinstance(replicas, int)):
+        found.append(f"{where}.replicas: {replicas!r} is not a number.")
+    return found
+
+
+def asked_replicas(options: t.Mapping[str, t.Any]) -> int | None:
+    """Return how many replicas were asked for; None where the operator decides, or where it is no number."""
+    asked = options.get("replicas")
+    if asked is None:
+        asked = (options.get("pod_template") or {}).get("replicas")
+    return asked if isinstance(asked, int) else None
+
+
+def quantity(value: t.Any) -> t.Any:
+    """Return a quantity of Kubernetes in its canonical form ("1024Mi" is "1Gi", 0.5 is "500m"), all else as it is."""
+    found = _QUANTITY.match(str(value))
+    if found is None:
+        return value
+    number, suffix = decimal.Decimal(found.group(1)), found.group(2)
+    if suffix in _BINARY[1:]:
+        number *= 1024 ** _BINARY.index(suffix)
+        if abs(number) >= 1024:
+            whole, power = int(number.to_integral_value(decimal.ROUND_UP)), 0
+            while whole % 1024 == 0 and power < len(_BINARY) - 1:
+                whole, power = whole // 1024, power + 1
+            return f"{whole}{_BINARY[power]}"
+        suffix = ""
+    scale = _DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:])
+    whole, power = int(number.scaleb(scale + 9).to_integral_value(decimal.ROUND_UP)), -9
+    while whole and whole % 1000 == 0 and power < 18:
+        whole, power = whole // 1000, power + 3
+    if not whole:
+        return "0"
+    if suffix not in _DECIMAL:
+        return f"{whole}e{power}" if power else f"{whole}"
+    return f"{whole}{next(sign for sign, each in _DECIMAL.items() if each == power)}"
+
+
+def as_written_back(value: t.Any, key: str = "") -> t.Any:
+    """Return a part of a podTemplate as the operator, a program in Go, writes it back.
+
+    It does so with every new platform. What then differs from what we wrote has become its own: we would write it
+    again in each run, and could not change it any more.
+    """
+    if isinstance(value, dict):
+        if key in ("limits", "requests", "overhead"):
+            return {name: quantity(amount) for name, amount in value.items()}
+        found = {name: as_written_back(each, name) for name, each in value.items()}
+        empty = (None, [])
+        return {name: each for name, each in found.items() if each not in empty and (each != {} or name not in _MAPS)}
+    if isinstance(value, list):
+        entries = [as_written_back(each) for each in value]
+        if key == "env":
+            return [{name: e[name] for name in e if name != "value" or e[name] != ""} for e in entries]
+        return entries
+    return quantity(value) if key in ("sizeLimit", "divisor") else value
+
+
+_MAPS = ("nodeSelector", "limits", "requests", "overhead")  # empty, they are left out
 
 
 def merge(base: Object, more: t.Mapping[str, t.Any]) -> Object:
@@ -165,10 +264,15 @@ def pod_template(options: t.Mapping[str, t.Any], extra: Object, properties: str,
         if own not in [mount["name"] for mount in mounts or []]:
             container = template.setdefault("container", {})
             container["volumeMounts"] = [{"name": own, "mountPath": "/home/kogito/config"}, *(mounts or [])]
-    return template
+    return t.cast(Object, as_written_back(template))
 
 
-def desired(params: t.Mapping[str, t.Any], database: Database | None, changed: t.Mapping[str, str]) -> Object:
+def desired(
+    params: t.Mapping[str, t.Any],
+    database: Database | None,
+    changed: t.Mapping[str, str],
+    live: Object | None = None,
+) -> Object:
     """Return the platform as we want it; for one of the Developer Hub operator (no database) only what we own in it.
 
     `changed` holds the values of our own variable by service.
@@ -205,8 +309,36 @@ def desired(params: t.Mapping[str, t.Any], database: Database | None, changed: t
         spec["eventing"] = {"broker": {"ref": reference}}
     monitoring = params.get("monitoring")
     if monitoring is not None or database:
-        spec["monitoring"] = {"enabled": True if monitoring is None else monitoring}
+        # The operator leaves a false out when it writes back, so that it is only said where something else is.
+        told = monitoring is not False or "enabled" in (((live or {}).get("spec") or {}).get("monitoring") or {})
+        spec["monitoring"] = {"enabled": monitoring is not False} if told else {}
     return {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def disabled_blocks(params: t.Mapping[str, t.Any], platform: Object) -> list[str]:
+    """Return the blocks of services in a platform that are not to be deployed, as their fields are called."""
+    services = (platform.get("spec") or {}).get("services") or {}
+    off = [field for name, (field, _suffix) in SERVICES.items() if (params.get(name) or {}).get("enabled") is False]
+    return [field for field in off if field in services]
+
+
+def held_blocks(params: t.Mapping[str, t.Any], platform: Object, manager: str) -> list[str]:
+    """Return why blocks that are to be taken out are not ours: others, beside the operator, have set fields there."""
+    found = []
+    entries = platform["metadata"].get("managedFields") or []
+    known = {manager} | {entry["manager"] for entry in entries if entry.get("subresource") == "status"}
+    for field in disabled_blocks(params, platform):
+        held = [e["manager"] for e in entries if f"f:{field}" in (_spec_fields(e).get("f:services") or {})]
+        others = sorted(set(held) - known)
+        if others:
+            option = next(name for name, (each, _suffix) in SERVICES.items() if each == field)
+            who = ", ".join(others)
+            found.append(f"{option}.enabled: {who} has set fields of spec.services.{field}: let them take it out.")
+    return found
+
+
+def _spec_fields(entry: Object) -> Object:
+    return (entry.get("fieldsV1") or {}).get("f:spec") or {}
 
 
 def removed(before: t.Any, after: t.Any) -> Object:
@@ -433,19 +565,31 @@ def other_database(deployment: Object, platform: Object, service: str) -> str:
     wanted = persistence_of(platform, service)
     env = {entry["name"]: entry for entry in first_container(deployment).get("env") or []}
     url = (env.get(JDBC_VARIABLE) or {}).get("value") or ""
+    reactive = (env.get(REACTIVE_VARIABLE) or {}).get("value") or ""
     if not wanted or not url:
         return ""  # without persistence the services keep their data in memory
     reference = wanted.get("serviceRef")
     if reference:
-        found = re.match(r"jdbc:postgresql://([^.:/]+)[^/]*/([^?]*)", url)
+        host, name = _location(url)
         names = (reference["name"], reference.get("databaseName") or "sonataflow")
-        if found is None or found.groups() != names:
-            return f"works with {url}, not with database {names[1]} of Service {names[0]}"
+        if (re.split("[.:]", host)[0], name) != names:
+            return f"works with {redact_text(url)}, not with database {names[1]} of Service {names[0]}"
     elif url != wanted.get("jdbcUrl"):
-        return f"works with {url}, not with {wanted.get('jdbcUrl')}"
-    user = (env.get("QUARKUS_DATASOURCE_USERNAME") or {}).get("valueFrom") or {}
-    secret, name = (user.get("secretKeyRef") or {}).get("name"), (wanted.get("secretRef") or {}).get("name")
-    return "" if secret == name else f"takes its credentials from Secret {secret}, not from {name}"
+        return f"works with {redact_text(url)}, not with {redact_text(wanted.get('jdbcUrl') or '')}"
+    if reactive and _location(reactive) != _location(url):
+        return f"works with {redact_text(reactive)}, and not only with {redact_text(url)}"
+    for variable in ("QUARKUS_DATASOURCE_USERNAME", "QUARKUS_DATASOURCE_PASSWORD"):
+        source = (env.get(variable) or {}).get("valueFrom") or {}
+        secret, name = (source.get("secretKeyRef") or {}).get("name"), (wanted.get("secretRef") or {}).get("name")
+        if secret != name:
+            return f"takes its credentials from Secret {secret}, not from {name}"
+    return ""
+
+
+def _location(url: str) -> tuple[str, str]:
+    """Return host with port, and database, of a URL of PostgreSQL."""
+    found = re.search(r"postgresql://([^/?]*)/([^?]*)", url)
+    return (found.group(1), found.group(2)) if found else ("", "")
 
 
 def has_endpoint(slices: t.Sequence[Object], service: str) -> bool:
@@ -619,6 +763,14 @@ def unfinished(status: int, text: str) -> int | None:
         return None
     found = (answer.get("data") or {}).get("ProcessInstances") if isinstance(answer, dict) else None
     return len(found) if status == 200 and isinstance(found, list) and not answer.get("errors") else None
+
+
+def kept_running(before: Object | None, after: Object | None) -> list[str]:
+    """Return the names of the services whose block was taken out: the operator leaves them running."""
+    if before is None:
+        return []
+    gone = set(wanted_services(before)) - set(wanted_services(after or before))
+    return [service_name(before["metadata"]["name"], service) for service in sorted(gone)]
 
 
 def _owned(obj: Object, owner: Object) -> bool:

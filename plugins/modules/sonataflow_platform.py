@@ -305,22 +305,25 @@ SERVICE_OPTIONS: dict[str, t.Any] = {
 def bring_about(module: t.Any, session: Session) -> dict[str, t.Any]:
     """Make, adopt or remove the platform, and wait."""
     started, platform = time.monotonic(), Platform(module.params, session)
-    result: dict[str, t.Any] = {"timeline": []}
-    if module.params["state"] == "absent":
-        result.update(platform.remove())
-        result.update(platform.summary())
-    else:
-        platform.apply()
-        result.update(platform.summary())
-        if module.params["wait"] and not module.check_mode:
-            ended = platform.wait()
-            result.update(platform.facts(ended.snapshot), timeline=ended.timeline)
-        elif platform.waits_for_hub:
-            raise InputError(["The Developer Hub operator has not made the platform yet: nothing to set without wait."])
-        result["changed"] = platform.changed
-    for text in dict.fromkeys(platform.warnings):
-        module.warn(text)
+    try:
+        result = _bring_about(module, platform)
+    finally:
+        for text in dict.fromkeys(platform.warnings):
+            module.warn(text)
     return {**result, "diff": platform.diff(), "elapsed": round(time.monotonic() - started, 2)}
+
+
+def _bring_about(module: t.Any, platform: Platform) -> dict[str, t.Any]:
+    if module.params["state"] == "absent":
+        return {**platform.remove(), **platform.summary()}
+    platform.apply()
+    result: dict[str, t.Any] = {**platform.summary(), "timeline": []}
+    if module.params["wait"] and not module.check_mode:
+        ended = platform.wait()
+        result.update(platform.facts(ended.snapshot), timeline=ended.timeline)
+    elif platform.waits_for_hub:
+        raise InputError(["The Developer Hub operator has not made the platform yet: nothing to set without wait."])
+    return {**result, "changed": platform.changed}
 
 
 def main() -> None:

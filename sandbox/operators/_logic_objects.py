@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+import re
 import typing as t
 import zlib
+from fractions import Fraction
 
 from sandbox.operators._api import Object
 from sandbox.operators._common import owner_of
@@ -74,7 +76,43 @@ def defaulted(spec: Object) -> Object:
             reference = (persistence.get("postgresql") or {}).get("serviceRef")
             if reference:
                 reference.setdefault("port", 5432)
-    return result
+    if (result.get("monitoring") or {}).get("enabled") is False:
+        del result["monitoring"]["enabled"]
+    return t.cast(Object, _through_go(result))
+
+
+def _through_go(value: t.Any, key: str = "") -> t.Any:
+    """Return a part of a spec as the operator's types write it: empty fields left out, quantities in canonical form."""
+    if isinstance(value, dict):
+        if key in ("limits", "requests"):
+            return {name: _quantity(str(amount)) for name, amount in value.items()}
+        found = {name: _through_go(each, name) for name, each in value.items() if each is not None and each != []}
+        return {
+            name: each for name, each in found.items() if each or name not in ("limits", "requests", "nodeSelector")
+        }
+    if isinstance(value, list):
+        entries = [_through_go(each) for each in value]
+        drop = {"value"} if key == "env" else set()
+        return [{k: v for k, v in e.items() if v != "" or k not in drop} if drop else e for e in entries]
+    return value
+
+
+_DECIMAL = {"m": Fraction(1, 1000), "": Fraction(1), **{sign: Fraction(1000**n) for n, sign in enumerate("kMGTPE", 1)}}
+_BINARY = {"": Fraction(1), **{f"{sign}i": Fraction(1024**n) for n, sign in enumerate("KMGTPE", 1)}}
+
+
+def _quantity(text: str) -> str:
+    """Return a quantity with the biggest suffix that needs no fraction; with an exponent or a sign it stays."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGTPE]i|[mkMGTPE]|)", text)
+    if found is None:
+        return text
+    amount = Fraction(found.group(1)) * (_DECIMAL | _BINARY)[found.group(2)]
+    signs = _BINARY if found.group(2).endswith("i") and amount >= 1024 else _DECIMAL
+    whole = [sign for sign, size in signs.items() if (amount / size).denominator == 1]
+    if not amount or not whole:
+        return text if amount else "0"
+    best = max(whole, key=signs.__getitem__)
+    return f"{amount / signs[best]}{best}"
 
 
 def child_name(parent: str, suffix: str) -> str:

@@ -154,7 +154,9 @@ class Logic:
         else:
             platform = await self._api.patch(platform, {"status": base}, "status")
         observed = platform["metadata"]["generation"]
-        platform = await self._api.patch(platform, {"spec": objects.defaulted(platform["spec"])})
+        spec = objects.defaulted(platform["spec"])
+        if spec != platform["spec"]:
+            platform = await self._api.replace({**platform, "spec": spec})
         if first and platform["metadata"]["uid"] not in self._young:
             self._young.add(platform["metadata"]["uid"])
             for read, write in self._op.setting("stale_spec_windows", WINDOWS):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
+import secrets
 import subprocess
 import sys
 import typing as t
@@ -14,6 +16,8 @@ import pytest
 
 from sandbox import artifact, audit, demo
 from sandbox.paths import Instance
+
+from .platform_hands import Hands
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = os.environ.get("SANDBOX_NAME", "test")
@@ -91,3 +95,21 @@ class Cluster:
 def cluster(instance: Instance, collections: Path, tmp_path: Path) -> Cluster:
     """The sandbox as it is at this moment of the session."""
     return Cluster(instance, collections, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def hands(instance: Instance, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Hands:
+    """The cluster with everything installed; module calls in this process use the collection as it was built."""
+    sys.path.insert(0, str(collections))
+    done = Cluster(instance, collections, tmp_path_factory.mktemp("logs")).play("install")
+    assert done["ok"], done["output"][-3000:]
+    return Hands(instance)
+
+
+@pytest.fixture
+def place(hands: Hands, request: pytest.FixtureRequest) -> t.Iterator[str]:
+    """A namespace of the test's own."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.removeprefix("test_"))
+    name = f"pf-{words[:40].strip('-')}-{secrets.token_hex(2)}"
+    yield hands.namespace(name)
+    hands.clean(name)

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import copy
 import dataclasses
+import datetime
 import json
 import threading
 import time
@@ -20,6 +21,8 @@ from sandbox.cluster.api import ApiError, Client
 from sandbox.paths import Instance
 
 Object = dict[str, t.Any]
+NAME = "sonataflow-platform"
+SHORT = 6  # seconds for a wait that is to time out
 HUB, HUB_NAME = "rhdh", "developer-hub"  # the namespace and the Backstage of the install playbook
 SERVER = f"backstage-psql-{HUB_NAME}"
 DATABASE = "backstage_plugin_orchestrator"
@@ -36,6 +39,8 @@ KINDS = {  # kind: (group and version, plural)
     "Namespace": ("v1", "namespaces"),
     "Secret": ("v1", "secrets"),
     "Pod": ("v1", "pods"),
+    "Service": ("v1", "services"),
+    "ResourceQuota": ("v1", "resourcequotas"),
     "Deployment": ("apps/v1", "deployments"),
     "ReplicaSet": ("apps/v1", "replicasets"),
     "Job": ("batch/v1", "jobs"),
@@ -49,12 +54,15 @@ KINDS = {  # kind: (group and version, plural)
     "CustomResourceDefinition": ("apiextensions.k8s.io/v1", "customresourcedefinitions"),
     "ServiceAccount": ("v1", "serviceaccounts"),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
+    "ValidatingAdmissionPolicy": ("admissionregistration.k8s.io/v1", "validatingadmissionpolicies"),
+    "ValidatingAdmissionPolicyBinding": ("admissionregistration.k8s.io/v1", "validatingadmissionpolicybindings"),
+    "ValidatingWebhookConfiguration": ("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations"),
     "ClusterRole": ("rbac.authorization.k8s.io/v1", "clusterroles"),
     "RoleBinding": ("rbac.authorization.k8s.io/v1", "rolebindings"),
 }
 PLATFORM = "SonataFlowPlatform"
 OPTIONS: Object = {
-    "name": "sonataflow-platform",
+    "name": NAME,
     "state": "present",
     "managed_by": "self",
     "hub_name": HUB_NAME,
@@ -118,8 +126,8 @@ def where(kind: str, namespace: str | None = None, name: str | None = None, subr
 class Hands:
     """Everything is done with the sandbox's own client, which the audit log leaves out; only module calls are in it."""
 
-    def __init__(self, instance: Instance, sandbox: t.Callable[..., str]) -> None:
-        self.instance, self.sandbox = instance, sandbox
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
         self._clients = threading.local()
 
     @property
@@ -179,7 +187,7 @@ class Hands:
 
     def clean(self, name: str) -> None:
         """Take the platforms of a namespace away, and it."""
-        for kind in ("SonataFlow", PLATFORM, "Broker"):
+        for kind in ("SonataFlow", PLATFORM, "Broker", "Backstage"):
             for found in self.all(kind, name):
                 self.delete(kind, found["metadata"]["name"], name)
         self.delete("Namespace", name)
@@ -211,13 +219,24 @@ class Hands:
 
         self.until(f"{namespace}/{name} runs", look)
 
+    def workflow(self, name: str, namespace: str) -> Object:
+        """A workflow with a simulated pod."""
+        flow = {"start": "a", "states": [{"name": "a", "type": "inject", "data": {}, "end": True}]}
+        spec = {"flow": flow, "podTemplate": {"container": {"image": SIMULATED}}}
+        metadata = {"annotations": {"sonataflow.org/profile": "gitops"}}
+        return self.create("SonataFlow", name, namespace, metadata=metadata, spec=spec)
+
+    def deployments_of(self, platform: str, namespace: str) -> list[Object]:
+        """The Deployments of a platform's services."""
+        return [self.there("Deployment", f"{platform}-{service}", namespace) for service in SERVICES]
+
     def deployments(self, namespace: str) -> list[Object]:
         """The Deployments of a namespace."""
         return self.all("Deployment", namespace)
 
     def revisions(self, name: str, namespace: str) -> list[int]:
         """How often each service of a platform was rolled out."""
-        found = [self.there("Deployment", f"{name}-{service}", namespace) for service in SERVICES]
+        found = self.deployments_of(name, namespace)
         return [int(each["metadata"]["annotations"]["deployment.kubernetes.io/revision"]) for each in found]
 
     def set(self, **values: t.Any) -> None:
@@ -244,26 +263,33 @@ class Hands:
             states = [each for pod in pods for each in pod["status"].get("containerStatuses") or []]
             return any("running" in (each.get("state") or {}) for each in states)
 
-        self.sandbox("operator", "off", operator)
+        switch = "runtime.stopped_players"  # what `sandbox operator off` sets, without starting a program for it
+        before = settings.get(switch, [], self.instance.settings_file)
+        settings.update(self.instance.settings_file, {switch: [*before, operator]})
         try:
             self.until(f"{operator} has stopped", lambda: not alive())
             yield
         finally:
-            self.sandbox("operator", "on", operator)
+            settings.update(self.instance.settings_file, {switch: before or None})
             self.until(f"{operator} runs again", alive)
 
-    def password(self) -> str:
-        """The password in the Hub's Secret."""
-        return base64.b64decode(self.there("Secret", SECRET, HUB)["data"]["POSTGRES_PASSWORD"]).decode()
+    def password(self, secret: str = SECRET, namespace: str = HUB) -> str:
+        """The password in a Hub's Secret."""
+        return base64.b64decode(self.there("Secret", secret, namespace)["data"]["POSTGRES_PASSWORD"]).decode()
 
-    def sql(self, text: str, password: str = "") -> None:
-        """Run a statement on the Hub's PostgreSQL as its superuser, with the password of the Secret or another one."""
+    def sql(self, text: str, password: str = "", service: str = SERVER, namespace: str = HUB) -> None:
+        """Run a statement on a Hub's PostgreSQL as its superuser, with the password of the Secret or another one."""
         table = json.loads(self.instance.dns_file.read_text(encoding="utf-8"))
-        (server,) = next(found for name, found in table.items() if name.startswith(f"{SERVER}.{HUB}:"))
+        (server,) = next(found for name, found in table.items() if name.startswith(f"{service}.{namespace}:"))
         host, _, port = server.rpartition(":")
         login = {"host": host, "port": int(port), "user": "postgres", "password": password or self.password()}
         with psycopg.connect(**login, dbname="postgres", autocommit=True) as connection:
             connection.execute(t.cast(t.LiteralString, text))
+
+    def age(self, kind: str, name: str, namespace: str) -> float:
+        """Seconds since an object was made."""
+        made = datetime.datetime.fromisoformat(self.there(kind, name, namespace)["metadata"]["creationTimestamp"])
+        return (datetime.datetime.now(datetime.UTC) - made).total_seconds()
 
     # -- the module ------------------------------------------------------------------------------------------------
 
@@ -349,3 +375,33 @@ def naive_ready(deployments: list[Object]) -> bool:
     return bool(deployments) and all(
         deployment_ready(instance(None, {"kind": "Deployment", **each})) for each in deployments
     )
+
+
+# -- judging a call ---------------------------------------------------------------------------------------------------
+
+
+def ok(done: Outcome, changed: bool) -> Outcome:
+    """It ended well, and changed something or not."""
+    assert done.ending == "ok", done.message
+    assert done.result["changed"] is changed, done.writes
+    assert changed or done.writes == []
+    return done
+
+
+def ended(done: Outcome, ending: str, *texts: str) -> Outcome:
+    """It did not end well, and the message says all of this and is short."""
+    assert done.ending == ending, (done.message, done.result)
+    missing = [text for text in texts if text not in done.message]
+    assert not missing, f"{missing} not in: {done.message}"
+    assert len(done.message.splitlines()) <= 15
+    assert ending != "refused" or done.writes == []
+    return done
+
+
+def fooled(hands: Hands, name: str, namespace: str, *, deployments: bool = True) -> None:
+    """The platform says that it succeeded, and what Deployments there are look well: naive waits end here."""
+    assert naive_succeed(hands.there(PLATFORM, name, namespace))
+    if deployments:
+        found = [each for each in hands.deployments(namespace) if each["metadata"]["name"].startswith(f"{name}-")]
+        assert naive_available(found)
+        assert naive_ready(found)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import re
 import secrets
 import time
 import typing as t
@@ -21,71 +20,25 @@ from .platform_hands import (
     DATABASE,
     HUB,
     HUB_NAME,
+    NAME,
     PLATFORM,
     SECRET,
     SERVER,
+    SHORT,
     SIMULATE,
     SIMULATED,
     Hands,
     Object,
-    Outcome,
     database,
-    naive_available,
+    ended,
+    fooled,
     naive_ready,
     naive_succeed,
+    ok,
     said,
 )
 
-NAME = "sonataflow-platform"
 REAL_CRDS = Path(__file__).resolve().parents[3] / "shared" / "crds" / "sonataflow-2024-11"
-SHORT = 8  # seconds for a wait that is to time out
-
-
-@pytest.fixture(scope="module")
-def hands(instance: t.Any, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Hands:
-    """The cluster with everything installed; module calls in this process use the collection as it was built."""
-    import sys
-
-    from tests.integration.conftest import Cluster, sandbox
-
-    sys.path.insert(0, str(collections))
-    done = Cluster(instance, collections, tmp_path_factory.mktemp("logs")).play("install")
-    assert done["ok"], done["output"][-3000:]
-    return Hands(instance, sandbox)
-
-
-@pytest.fixture
-def place(hands: Hands, request: pytest.FixtureRequest) -> t.Iterator[str]:
-    """A namespace of the test's own."""
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.removeprefix("test_"))
-    name = f"pf-{words[:40].strip('-')}-{secrets.token_hex(2)}"
-    yield hands.namespace(name)
-    hands.clean(name)
-
-
-def ok(done: Outcome, changed: bool) -> Outcome:
-    assert done.ending == "ok", done.message
-    assert done.result["changed"] is changed, done.writes
-    assert changed or done.writes == []
-    return done
-
-
-def ended(done: Outcome, ending: str, *texts: str) -> Outcome:
-    assert done.ending == ending, (done.message, done.result)
-    missing = [text for text in texts if text not in done.message]
-    assert not missing, f"{missing} not in: {done.message}"
-    assert len(done.message.splitlines()) <= 15
-    assert ending != "refused" or done.writes == []
-    return done
-
-
-def fooled(hands: Hands, name: str, namespace: str, *, deployments: bool = True) -> None:
-    """The platform says that it succeeded, and what Deployments there are look well: naive waits end here."""
-    assert naive_succeed(hands.there(PLATFORM, name, namespace))
-    if deployments:
-        found = [each for each in hands.deployments(namespace) if each["metadata"]["name"].startswith(f"{name}-")]
-        assert naive_available(found)
-        assert naive_ready(found)
 
 
 # -- making one -------------------------------------------------------------------------------------------------------
@@ -130,24 +83,42 @@ def test_options_reach_the_services(hands: Hands, place: str) -> None:
         "nodeSelector": {"kubernetes.io/os": "linux"},
     }
     index = {"image": SIMULATED, "replicas": 2, "env": [{"name": "MINE", "value": "1"}], "pod_template": extra}
-    done = ok(hands.call(place, data_index=index, job_service={"image": SIMULATED}, monitoring=False), True)
+    # None of these is in the form in which the operator, a program in Go, writes it back.
+    index["resources"] = {"limits": {"memory": "2048Mi", "cpu": 1}, "requests": {"memory": "0.5Gi"}}
+    index["env"] += [{"name": "EMPTY", "value": ""}]
+    extra["tolerations"] = []
+    options: Object = {"data_index": index, "job_service": {"image": SIMULATED}, "monitoring": False}
+    done = ok(hands.call(place, **options), True)
+    assert len(done.writes) == 1
     assert done.result["services"]["data_index"] == {
         "url": f"http://{NAME}-data-index-service.{place}",
         "ready": 2,
         "image": SIMULATED,
     }
-    assert hands.there(PLATFORM, NAME, place)["spec"]["monitoring"] == {"enabled": False}
+    assert not hands.there(PLATFORM, NAME, place)["spec"]["monitoring"].get("enabled")
+    for check in (False, True):
+        ok(hands.call(place, check=check, **options), False)
     pod = hands.there("Deployment", f"{NAME}-data-index-service", place)["spec"]["template"]["spec"]
     # What a podTemplate with volumes alone loses: the operator's properties file.
     assert {volume["name"] for volume in pod["volumes"]} == {"application-config", "mine"}
     assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} == {"application-config", "mine"}
     assert {"name": "MINE", "value": "1"} in pod["containers"][0]["env"]
+    assert pod["containers"][0]["resources"]["limits"] == {"memory": "2Gi", "cpu": "1"}
 
+    # What the operator has written back is still ours to change.
+    index["resources"]["limits"]["memory"] = "3000Mi"
+    options["monitoring"] = True
     del extra["nodeSelector"]
-    done = ok(hands.call(place, data_index=index, job_service={"image": SIMULATED}, monitoring=False), True)
+    done = ok(hands.call(place, **options), True)
+    assert hands.there(PLATFORM, NAME, place)["spec"]["monitoring"] == {"enabled": True}
     assert any("data_index.pod_template.nodeSelector stays" in warning for warning in done.warnings)
     stays = hands.there("Deployment", f"{NAME}-data-index-service", place)["spec"]["template"]["spec"]
     assert stays["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert stays["containers"][0]["resources"]["limits"]["memory"] == "3000Mi"
+    options["job_service"] = {"enabled": False}
+    done = ok(hands.call(place, **options), True)
+    assert done.warnings == [f"{NAME}-jobs-service runs on until its Deployment and Service are deleted."]
+    ok(hands.call(place, **options), False)
 
 
 def test_network_policies_belong_to_the_platform(hands: Hands, place: str) -> None:
@@ -204,6 +175,14 @@ def test_everything_that_is_wrong_is_said_at_once_and_before_any_change(hands: H
     done = hands.call(place, **wrong)
     texts = ("Not_a_name", "Neither", "less than 0", "cannot be overridden", "runs once", "more than once", "UPPER")
     ended(done, "refused", *texts, "no-such does not exist")
+    wrong = {
+        "name": "far-too-long-for-the-services-that-begin-with-it",
+        "data_index": {"pod_template": {"container": {"env": "A=b"}, "replicas": -2}},
+        "database": {"service": SERVER, "jdbc_url": "jdbc:postgresql://x/y", "port": 70000, "secret": {"name": "db"}},
+    }
+    done = hands.call(place, **wrong)
+    ended(done, "refused", "at most 44", "container.env: must be", "-2 is less than 0", "database.", "70000")
+    ended(hands.call("", database=None), "refused", "namespace: ''")
     assert hands.all(PLATFORM, place) == []
 
 
@@ -272,7 +251,8 @@ def test_a_missing_kind_and_another_version_are_named(
 
     kind = k.SONATAFLOW_PLATFORM
     monkeypatch.setattr(k, "SONATAFLOW_PLATFORM", kind.at("v2"))
-    ended(hands.call(place), "refused", "is served as v1alpha08 here, not as v2")
+    for check in (False, True):
+        ended(hands.call(place, check=check), "refused", "is served as v1alpha08 here, not as v2")
     monkeypatch.setattr(k, "SONATAFLOW_PLATFORM", kind._replace(group="nobody.invalid"))
     ended(hands.call(place), "refused", "no sonataflowplatforms.nobody.invalid", "Serverless Logic operator")
 
@@ -291,7 +271,10 @@ def test_succeed_comes_before_the_services_and_without_them(hands: Hands, place:
         assert hands.deployments(place) == []
         ended(done, "failed", f"{NAME}-data-index-service does not exist yet", trouble)
     # Nobody waits out the operator's back-off, which is minutes by now.
-    time.sleep(1)
+    hands.until("it is not young", lambda: hands.age(PLATFORM, NAME, place) > 10)
+    predicted = ok(hands.call(place, check=True, **SIMULATE), True)
+    assert predicted.writes == []
+    assert predicted.result["platform"]["touches"] == 1
     done = ok(hands.call(place, **SIMULATE), True)
     assert done.result["platform"]["touches"] == 1
 
@@ -316,22 +299,46 @@ def test_pods_that_cannot_start_are_no_success(hands: Hands, place: str) -> None
     assert "wrong-canary" not in str((done.message, done.result, done.warnings))
 
 
-def test_another_database_than_the_platform_says(hands: Hands, place: str) -> None:
-    """The operator is away, and somebody has pointed the Deployment elsewhere."""
+def test_what_somebody_changed_while_the_operator_is_away(hands: Hands, place: str) -> None:
+    """Each service on another database, and a Service that selects nothing: all rolled out, all green."""
     ok(hands.call(place, **SIMULATE), True)
-    name = f"{NAME}-data-index-service"
-    with hands.stopped("logic"):
+
+    def point(service: str, variable: str) -> None:
+        name = f"{NAME}-{service}"
         env = hands.there("Deployment", name, place)["spec"]["template"]["spec"]["containers"][0]["env"]
         for entry in env:
-            if entry["name"] == "QUARKUS_DATASOURCE_JDBC_URL":
+            if entry["name"] == variable:
                 entry["value"] = entry["value"].replace(DATABASE, "another")
-        container = [{"op": "replace", "path": "/spec/template/spec/containers/0/env", "value": env}]
+        change = [{"op": "replace", "path": "/spec/template/spec/containers/0/env", "value": env}]
         path = f"/apis/apps/v1/namespaces/{place}/deployments/{name}"
-        hands.api.request("PATCH", path, container, "application/json-patch+json")
+        hands.api.request("PATCH", path, change, "application/json-patch+json")
+
+    with hands.stopped("logic"):
+        point("data-index-service", "QUARKUS_DATASOURCE_JDBC_URL")
+        point("jobs-service", "QUARKUS_DATASOURCE_REACTIVE_URL")
         hands.until("it is rolled out", lambda: naive_ready(hands.deployments(place)))
         done = hands.call(place, **SIMULATE, wait_timeout=SHORT)
         fooled(hands, NAME, place)
-    ended(done, "failed", f"not with database {DATABASE}")
+        ended(done, "failed", f"not with database {DATABASE} of Service {SERVER}", "/another?search_path=", "operator")
+        assert done.reasons == {"OtherDatabase"}
+    # The operator puts them right when it is back, and somebody takes the endpoints away.
+    ok(hands.call(place, **SIMULATE), False)
+    with hands.stopped("logic"):
+        selector = {"spec": {"selector": {"sonataflow.org/service": "nobody"}}}
+        hands.patch("Service", f"{NAME}-data-index-service", place, selector)
+        slices = "discovery.k8s.io/v1/namespaces"
+        look = lambda: not any(  # noqa: E731
+            item.get("endpoints") for item in hands.api.get(f"/apis/{slices}/{place}/endpointslices")["items"]
+            if item["metadata"]["name"].startswith(f"{NAME}-data-index")
+        )  # fmt: skip
+        hands.until("it has no endpoints", look)
+        done = hands.call(place, **SIMULATE, wait_timeout=SHORT)
+        fooled(hands, NAME, place)
+        ended(done, "failed", f"NoEndpoints: Service {NAME}-data-index-service has no ready endpoint")
+        # A change that nobody carries out, for the simplest of reasons.
+        more = {**SIMULATE, "data_index": {**SIMULATE["data_index"], "replicas": 2}}
+        done = hands.call(place, **more, wait_timeout=SHORT)
+        ended(done, "failed", "GenerationLag", "the Serverless Logic operator does not run")
 
 
 def test_graphql_errors_are_no_answer(hands: Hands, place: str) -> None:
@@ -382,46 +389,6 @@ def test_without_the_right_to_the_proxy_the_services_are_not_asked_and_it_is_sai
 # -- patches ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_patch_that_the_operator_reverts_is_sent_until_it_stays(hands: Hands, place: str) -> None:
-    """The operator writes back what it had read: patched once, a young platform loses the change without a word."""
-    with hands.setting(operators__logic__stale_spec_windows=[[0, 3]]):
-        hands.platform("naive", place)
-        hands.succeeded("naive", place)
-        change = {"spec": {"services": {"dataIndex": {"podTemplate": {"replicas": 2}}}}}
-        hands.patch(PLATFORM, "naive", place, change)
-        time.sleep(4)
-        template = hands.there(PLATFORM, "naive", place)["spec"]["services"]["dataIndex"]["podTemplate"]
-        assert "replicas" not in template
-        hands.delete(PLATFORM, "naive", place)
-        hands.until("it is gone", lambda: not hands.all(PLATFORM, place))
-        with backstages(hands, place, "ours") as (owner,):
-            hands.platform(NAME, place, owner=owner)
-            hands.succeeded(NAME, place)
-            done = ok(hands.call(place, managed_by="hub", hub_name="ours", data_index={"replicas": 2}), True)
-    assert done.told("PatchReverted")
-    for _look in range(3):
-        template = hands.there(PLATFORM, NAME, place)["spec"]["services"]["dataIndex"]["podTemplate"]
-        assert template["replicas"] == 2
-        time.sleep(1)
-
-
-@contextlib.contextmanager
-def backstages(hands: Hands, place: str, *names: str) -> t.Iterator[list[Object]]:
-    """Backstages that their operator does not look at; yields a reference to each, for an owner."""
-    with hands.stopped("hub"):
-        made = [hands.create("Backstage", name, place, spec={}) for name in names]
-        yield [
-            {"kind": "Backstage", **{key: each["metadata"][key] for key in ("name", "uid")}}
-            | {"apiVersion": each["apiVersion"]}
-            for each in made
-        ]
-        for found in hands.all(PLATFORM, place):
-            hands.patch(PLATFORM, found["metadata"]["name"], place, {"metadata": {"ownerReferences": None}})
-        for name in names:
-            hands.delete("Backstage", name, place)
-        hands.until("they are gone", lambda: not hands.all("Backstage", place))
-
-
 def test_fields_of_somebody_else_are_never_taken(hands: Hands, place: str) -> None:
     with hands.setting(operators__logic__stale_spec_windows=[]):  # else theirs may be reverted
         ok(hands.call(place, **SIMULATE), True)
@@ -439,6 +406,39 @@ def test_fields_of_somebody_else_are_never_taken(hands: Hands, place: str) -> No
         assert "force" not in done.message
     template = hands.there(PLATFORM, NAME, place)["spec"]["services"]["dataIndex"]["podTemplate"]
     assert template["replicas"] == 1
+
+
+def fields_of(platform: Object, manager: str) -> Object:
+    """What a manager has applied below `spec`."""
+    entries = [e for e in platform["metadata"]["managedFields"] if (e["manager"], e["operation"]) == (manager, "Apply")]
+    return t.cast(Object, entries[0]["fieldsV1"].get("f:spec", {}) if entries else {})
+
+
+def test_in_the_platform_of_the_hub_only_what_was_asked_for_is_ours(hands: Hands) -> None:
+    """It stays when the Developer Hub operator works on its platform again, and goes when it is not asked for."""
+    asked: Object = {"managed_by": "hub", "job_service": {"replicas": 1}}
+    before = hands.there(PLATFORM, NAME, HUB)
+    predicted = ok(hands.call(HUB, check=True, **asked), True)
+    assert predicted.writes == []
+    ok(hands.call(HUB, **asked), True)
+    live = hands.there(PLATFORM, NAME, HUB)
+    replicas = {"f:replicas": {}}
+    assert fields_of(live, "rhdh.orchestrator") == {"f:services": {"f:jobService": {"f:podTemplate": replicas}}}
+    assert fields_of(live, "backstage-controller") == fields_of(before, "backstage-controller")
+    hands.patch("Backstage", HUB_NAME, HUB, {"metadata": {"annotations": {"test/look": secrets.token_hex(4)}}})
+    time.sleep(2)
+    ok(hands.call(HUB, **asked), False)
+
+    for check in (True, False):  # what the operator has applied
+        done = hands.call(HUB, check=check, managed_by="hub", monitoring=False)
+        ended(done, "refused", "monitoring.enabled", '"backstage-controller"')
+    predicted = ok(hands.call(HUB, check=True, managed_by="hub"), True)
+    assert predicted.writes == []
+    ok(hands.call(HUB, managed_by="hub"), True)
+    after = hands.there(PLATFORM, NAME, HUB)
+    assert fields_of(after, "rhdh.orchestrator") == {}
+    assert after["spec"] == before["spec"]
+    ok(hands.call(HUB, managed_by="hub"), False)
 
 
 # -- the database migration Job ---------------------------------------------------------------------------------------
@@ -538,6 +538,7 @@ def test_triggers_that_nobody_serves(hands: Hands, place: str) -> None:
 def test_eventing_that_is_switched_off_leaves_nothing_behind(hands: Hands, place: str) -> None:
     """By itself the operator takes nothing back: Triggers, SinkBinding and K_SINK stay, and events go on."""
     hands.broker("default", place)
+    hands.until("it is ready", lambda: said(hands.there("Broker", "default", place), "Ready"))
     # The platform is young when eventing is taken out, and the operator brings it back once.
     with hands.setting(operators__logic__stale_spec_windows=[[1, 9]]):
         ok(hands.call(place, **with_broker("default")), True)
@@ -552,6 +553,10 @@ def test_eventing_that_is_switched_off_leaves_nothing_behind(hands: Hands, place
     assert "K_SINK" not in [entry["name"] for entry in env]
     ok(hands.call(place, **SIMULATE), False)
     ok(hands.call(place, check=True, **SIMULATE), False)
+    # Added to a platform that runs, it takes the Job Service down for a moment.
+    done = ok(hands.call(place, **with_broker("default")), True)
+    assert done.result["services"]["job_service"]["ready"] == 1
+    assert len(hands.all("Trigger", place)) == 9
 
 
 # -- a Secret that changed --------------------------------------------------------------------------------------------
@@ -618,6 +623,42 @@ def test_a_regenerated_secret_of_the_hub_rolls_both_services_once(hands: Hands) 
     assert password not in str((done.message, done.result, done.warnings))
 
 
+def test_a_hub_that_is_made_again_on_its_old_volume(hands: Hands, place: str) -> None:
+    """A platform of our own on its PostgreSQL: the volume stays, the Secret is a new one, nobody notices."""
+    hub, options = "again", {"managed_by": "self", "hub_name": "again", "database": None, "wait_timeout": 120}
+    server, secret = f"backstage-psql-{hub}", f"backstage-psql-secret-{hub}"
+    volumes = f"/api/v1/namespaces/{place}/persistentvolumeclaims"
+
+    def made() -> str:
+        hands.create("Backstage", hub, place, spec={})
+        hands.until("PostgreSQL runs", lambda: said(hands.there("Pod", f"{server}-0", place), "Ready"))
+        return hands.password(secret, place)
+
+    old = made()
+    hands.sql(f'CREATE DATABASE "{DATABASE}"', old, server, place)
+    ok(hands.call(place, **options), True)
+    before, claims = hands.revisions(NAME, place), [c["metadata"]["uid"] for c in hands.api.get(volumes)["items"]]
+    time.sleep(1.1)  # the API server's times have no fractions
+    hands.delete("Backstage", hub, place)
+    hands.until("its PostgreSQL is gone", lambda: hands.get("Pod", f"{server}-0", place) is None)
+    new = made()
+    assert new != old
+    assert [claim["metadata"]["uid"] for claim in hands.api.get(volumes)["items"]] == claims
+
+    # Until somebody tells PostgreSQL the new password, the services cannot log in.
+    hands.until("they notice", lambda: not naive_ready(hands.deployments_of(NAME, place)))
+    done = hands.call(place, **options, wait_timeout=25)
+    ended(done, "failed", "password authentication failed", "old volume with a new password")
+    hands.sql(f"ALTER ROLE postgres PASSWORD '{new}'", old, server, place)
+    hands.call(place, **options)
+    assert hands.revisions(NAME, place) == [number + 1 for number in before]
+    for check in (False, True):
+        ok(hands.call(place, check=check, **options), False)
+    assert hands.revisions(NAME, place) == [number + 1 for number in before]
+    assert new not in str((done.message, done.result))
+    hands.delete("Backstage", hub, place)
+
+
 # -- whose it is ------------------------------------------------------------------------------------------------------
 
 
@@ -646,25 +687,81 @@ def test_platforms_of_a_backstage_are_not_ours_to_make(hands: Hands) -> None:
     ended(hands.call(HUB, managed_by="hub", hub_name="another"), "refused", f"'{HUB_NAME}'", "'another'")
 
 
-def test_a_stolen_platform_is_told(hands: Hands, place: str) -> None:
-    """The Backstage that was reconciled last owns it, and would take it along; nothing else changes."""
-    ok(hands.call(place, **SIMULATE), True)
-    asked: Object = {"managed_by": "hub", "hub_name": "ours"}
-    with backstages(hands, place, "ours", "thief") as (ours, thief):
-        hands.patch(PLATFORM, NAME, place, {"metadata": {"ownerReferences": [ours]}})
-        hands.call(place, **asked)
-        ok(hands.call(place, **asked), False)
-        hands.patch(PLATFORM, NAME, place, {"metadata": {"ownerReferences": [thief]}})
-        fooled(hands, NAME, place)
-        ended(hands.call(place, **asked), "refused", "'thief'", "'ours'")
-        hands.patch(PLATFORM, NAME, place, {"metadata": {"ownerReferences": None}})
-        done = hands.call(place, **asked, wait_timeout=SHORT)
-        ended(done, "failed", "NotAdopted", "managed_by: self")
-        # Stolen while we wait.
-        with hands.calling(place, **asked, probe=True, wait_timeout=SHORT) as found:
-            time.sleep(2)
+class TestWithoutTheHubOperator:
+    """Platforms that belong to a Backstage, without the operator that would work on it."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def away(self, hands: Hands) -> t.Iterator[None]:
+        with hands.stopped("hub"):
+            yield
+
+    @contextlib.contextmanager
+    def backstages(self, hands: Hands, place: str, *names: str) -> t.Iterator[list[Object]]:
+        """Backstages that nobody works on; yields a reference to each, for an owner."""
+        made = [hands.create("Backstage", name, place, spec={}) for name in names]
+        yield [
+            {"kind": "Backstage", **{key: each["metadata"][key] for key in ("name", "uid")}}
+            | {"apiVersion": each["apiVersion"]}
+            for each in made
+        ]
+        for found in hands.all(PLATFORM, place):
+            hands.patch(PLATFORM, found["metadata"]["name"], place, {"metadata": {"ownerReferences": None}})
+        for name in names:
+            hands.delete("Backstage", name, place)
+        hands.until("they are gone", lambda: not hands.all("Backstage", place))
+
+    def test_a_patch_that_the_operator_reverts_is_sent_until_it_stays(self, hands: Hands, place: str) -> None:
+        """The operator writes back what it had read: patched once, a young platform loses the change without a word."""
+        with hands.setting(operators__logic__stale_spec_windows=[[0, 3]]):
+            hands.platform("naive", place)
+            hands.succeeded("naive", place)
+            change = {"spec": {"services": {"dataIndex": {"podTemplate": {"replicas": 2}}}}}
+            hands.patch(PLATFORM, "naive", place, change)
+            time.sleep(4)
+            template = hands.there(PLATFORM, "naive", place)["spec"]["services"]["dataIndex"]["podTemplate"]
+            assert "replicas" not in template
+            hands.delete(PLATFORM, "naive", place)
+            hands.until("it is gone", lambda: not hands.all(PLATFORM, place))
+            with self.backstages(hands, place, "ours") as (owner,):
+                hands.platform(NAME, place, owner=owner)
+                hands.succeeded(NAME, place)
+                done = ok(hands.call(place, managed_by="hub", hub_name="ours", data_index={"replicas": 2}), True)
+        assert done.told("PatchReverted")
+        for _look in range(3):
+            template = hands.there(PLATFORM, NAME, place)["spec"]["services"]["dataIndex"]["podTemplate"]
+            assert template["replicas"] == 2
+            time.sleep(1)
+
+    def test_a_stolen_platform_is_told(self, hands: Hands, place: str) -> None:
+        """The Backstage that was reconciled last owns it, and would take it along; nothing else changes."""
+        ok(hands.call(place, **SIMULATE), True)
+        asked: Object = {"managed_by": "hub", "hub_name": "ours"}
+        with self.backstages(hands, place, "ours", "thief") as (ours, thief):
+            hands.patch(PLATFORM, NAME, place, {"metadata": {"ownerReferences": [ours]}})
+            hands.call(place, **asked)
+            ok(hands.call(place, **asked), False)
             hands.patch(PLATFORM, NAME, place, {"metadata": {"ownerReferences": [thief]}})
-        ended(found[0], "failed", "NotOurs", "Backstage thief")
+            fooled(hands, NAME, place)
+            ended(hands.call(place, **asked), "refused", "'thief'", "'ours'")
+            hands.patch(PLATFORM, NAME, place, {"metadata": {"ownerReferences": None}})
+            done = hands.call(place, **asked, wait_timeout=SHORT)
+            ended(done, "failed", "NotAdopted", "managed_by: self")
+            # Stolen while we wait.
+            with hands.calling(place, **asked, probe=True, wait_timeout=SHORT) as found:
+                time.sleep(2)
+                hands.patch(PLATFORM, NAME, place, {"metadata": {"ownerReferences": [thief]}})
+            ended(found[0], "failed", "NotOurs", "Backstage thief")
+
+    def test_a_secret_that_is_gone_is_named(self, hands: Hands, place: str) -> None:
+        """The Secret of a platform of somebody else: pods that cannot be made, and not a word about it."""
+        persistence = {"postgresql": {"secretRef": {"name": "gone"}, "serviceRef": {"name": "pg", "databaseName": "d"}}}
+        services = {"dataIndex": {"persistence": persistence}, "jobService": {"persistence": persistence}}
+        with self.backstages(hands, place, "ours") as (owner,):
+            hands.platform(NAME, place, owner=owner, services=services)
+            asked: Object = {"managed_by": "hub", "hub_name": "ours", "probe": True}
+            done = hands.call(place, **asked, wait_timeout=10)
+            fooled(hands, NAME, place, deployments=False)
+            ended(done, "failed", 'secret "gone" not found', f"Create Secret gone in {place}")
 
 
 # -- the cluster platform ---------------------------------------------------------------------------------------------
@@ -736,22 +833,27 @@ def test_the_cluster_platform_of_somebody_else_is_named_and_left(hands: Hands, p
 def test_workflows_keep_their_platform(hands: Hands, place: str) -> None:
     """The operator makes a new platform for a workflow within seconds."""
     ok(hands.call(place, **SIMULATE), True)
-    pod = {"container": {"image": SIMULATED}}
-    hands.create(
-        "SonataFlow",
-        "greeting",
-        place,
-        metadata={"annotations": {"sonataflow.org/profile": "gitops"}},
-        spec={
-            "flow": {"start": "a", "states": [{"name": "a", "type": "inject", "data": {}, "end": True}]},
-            "podTemplate": pod,
-        },
-    )
+    hands.workflow("greeting", place)
     ended(hands.call(place, state="absent"), "refused", "greeting", "with_workflows")
     assert hands.get(PLATFORM, NAME, place)
     done = ok(hands.call(place, state="absent", with_workflows=True), True)
     hands.until("the operator makes it again", lambda: hands.get(PLATFORM, NAME, place), 30)
     assert done.ending == "ok"
+
+
+def test_workflows_without_a_platform_get_one_that_we_adopt(hands: Hands, place: str) -> None:
+    """The operator makes one for them, without services, and says that it succeeded."""
+    hands.workflow("greeting", place)
+    hands.until("the operator makes one", lambda: hands.get(PLATFORM, NAME, place))
+    hands.succeeded(NAME, place)
+    done = hands.call(place, managed_by="hub", wait_timeout=SHORT)
+    ended(done, "failed", "NotAdopted", "NoServices", "managed_by: self")
+    ended(hands.call(place, name="ours", **SIMULATE), "refused", f"has the SonataFlowPlatform {NAME} already")
+    predicted = ok(hands.call(place, check=True, **SIMULATE), True)
+    done = ok(hands.call(place, **SIMULATE), True)
+    assert predicted.result["platform"]["action"] == done.result["platform"]["action"] == "patched"
+    assert "rhdh.orchestrator/created" not in hands.there(PLATFORM, NAME, place)["metadata"].get("labels", {})
+    ok(hands.call(place, **SIMULATE), False)
 
 
 def test_a_deletion_that_hangs_names_the_finalizer_and_the_operator(hands: Hands, place: str) -> None:
@@ -763,6 +865,10 @@ def test_a_deletion_that_hangs_names_the_finalizer_and_the_operator(hands: Hands
         ok(hands.call(place, **with_broker("default", other)), True)
         assert hands.there(PLATFORM, NAME, place)["metadata"]["finalizers"] == ["trigger-deletion"]
         with hands.stopped("logic"):
+            done = hands.call(place, name="new", **SIMULATE, wait_timeout=SHORT)
+            ended(done, "refused", NAME)
+            done = hands.call(other, **SIMULATE, wait_timeout=SHORT)
+            ended(done, "failed", "has not looked at it yet", "the Serverless Logic operator does not run")
             done = hands.call(place, state="absent", wait_timeout=SHORT)
             assert naive_succeed(hands.there(PLATFORM, NAME, place))  # to the end
             ended(done, "failed", "trigger-deletion", "logic-operator-controller-manager")
@@ -797,5 +903,7 @@ def test_replicas_of_zero_are_no_success_unless_asked_for(hands: Hands, place: s
     fooled(hands, NAME, place)
     done = hands.call(place, **SIMULATE, wait_timeout=SHORT)
     ended(done, "failed", "0 replicas", "podTemplate.replicas")
+    same = {**SIMULATE["job_service"], "pod_template": {"replicas": 0}}  # said so, it is what is wanted
+    ok(hands.call(place, **{**off, "job_service": same}), True)
     on = {**SIMULATE, "job_service": {**SIMULATE["job_service"], "replicas": 1}}
     ended(hands.call(place, **on), "refused", "job_service.replicas")

@@ -74,9 +74,38 @@ def test_a_missing_api_is_named_before_anything_is_written(api):
     assert "install the Serverless Logic operator" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "told"),
+    [
+        (403, 'admission webhook "no.example.com" denied the request: never', "never"),
+        (422, "ValidatingAdmissionPolicy 'no' with binding 'no' denied request: never", "never"),
+        (500, 'Internal error occurred: failed calling webhook "no.example.com": refused', "webhook's pod must answer"),
+    ],
+)
+def test_who_keeps_a_platform_from_being_written_is_named(api, status, message, told):
+    answer = {"reason": "Any", "message": message}
+    api.script.extend([(200, {"items": [live()]}), (200, live()), (status, answer)])
+    platform = make(api, data_index={"replicas": 2})
+    platform.session.deadline = 0.0  # nothing is tried again
+    with pytest.raises(InputError) as caught:
+        platform.apply()
+    assert "SonataFlowPlatform ns/sonataflow-platform" in str(caught.value)
+    assert told in str(caught.value)
+    assert "credentials" not in str(caught.value)
+
+
+def test_what_looks_like_a_secret_is_not_in_the_diff(api):
+    before, env = live(), [{"name": "PASSWORD", "value": "canary"}]
+    after = {**before, "spec": {"services": {"dataIndex": {"podTemplate": {"container": {"env": env}}}}}}
+    platform = make(api)
+    platform.before, platform.after, platform.action = before, after, "patched"
+    assert "canary" not in str(platform.diff())
+    assert platform.diff()["after"]["spec"] != platform.diff()["before"]["spec"]
+
+
 @pytest.mark.parametrize(("options", "changed"), [({}, False), ({"monitoring": True}, True)])
 def test_check_mode_predicts_only_what_we_set_in_the_platform_that_the_hub_will_make(api, options, changed):
-    api.script.append((404, {}))
+    api.script.extend([(404, {}), (404, {})])
     platform = make(api, check_mode=True, **options)
     platform.apply()
     assert platform.changed is changed
@@ -90,14 +119,15 @@ def test_workflows_keep_a_platform_from_being_removed(api):
     assert "greeting" in str(caught.value)
 
 
-def test_another_version_of_the_api_is_named(api):
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_another_version_of_the_api_is_named(api, check_mode):
     crd = {
         "status": {"conditions": [{"type": "Established", "status": "True"}]},
         "spec": {"versions": [{"name": "v2", "served": True}, {"name": "v1", "served": False}]},
     }
     api.script.extend([(200, {"items": []}), (200, crd)])
     with pytest.raises(InputError) as caught:
-        make(api).apply()
+        make(api, check_mode=check_mode).apply()
     assert "is served as v2 here, not as v1alpha08" in str(caught.value)
 
 
@@ -116,7 +146,7 @@ OUR_OWN = {"managed_by": "self", "hub_name": "dh"}
 
 @pytest.mark.parametrize(("status", "message"), [(200, ""), (404, 'namespaces "ns" not found')])
 def test_check_mode_has_the_server_check_a_platform_that_is_to_be_made(api, status, message):
-    api.script.extend([(200, {"items": []}), (404, {}), (status, {"message": message})])
+    api.script.extend([(200, {"items": []}), (404, {}), (404, {}), (status, {"message": message})])
     platform = make(api, check_mode=True, **OUR_OWN)
     platform.apply()
     assert platform.action == "created"

@@ -207,9 +207,10 @@ def test_an_answer_of_the_api_server_is_told_from_one_of_the_service():
 
 
 def works_with(url, secret="s"):
-    user = {"name": "QUARKUS_DATASOURCE_USERNAME", "valueFrom": {"secretKeyRef": {"name": secret, "key": "u"}}}
     found = deployment()
-    env = [{"name": sf.JDBC_VARIABLE, "value": url}, user]
+    env = [{"name": sf.JDBC_VARIABLE, "value": url}]
+    for name in ("QUARKUS_DATASOURCE_USERNAME", "QUARKUS_DATASOURCE_PASSWORD"):
+        env.append({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}})
     found["spec"]["template"] = {"spec": {"containers": [{"env": env}]}}
     return found
 
@@ -452,6 +453,101 @@ def test_options_are_merged_into_the_pod_template():
 
 
 @pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ("1024Mi", "1Gi"), ("1536Mi", "1536Mi"), ("1.5Gi", "1536Mi"), ("0.5Gi", "512Mi"), ("1000Ki", "1000Ki"),
+        ("0.5Ki", "512"), ("1.5Ki", "1536"), ("1000m", "1"), ("1500m", "1500m"), (1, "1"), (0.5, "500m"),
+        ("0.1", "100m"),
+        ("1000M", "1G"), ("1024M", "1024M"), ("1000", "1k"), ("1e3", "1e3"), ("12E2", "1200"), ("0Mi", "0"), (0, "0"),
+        ("1G", "1G"), ("100n", "100n"), ("-1024Ki", "-1Mi"), ("much", "much"), (True, True),
+    ],
+)  # fmt: skip
+def test_quantities_are_written_as_the_operator_writes_them_back(given, canonical):
+    """Expected values are those of resource.Quantity in k8s.io/apimachinery."""
+    assert sf.quantity(given) == canonical
+
+
+def test_a_pod_template_is_written_as_the_operator_writes_it_back():
+    options = {
+        "resources": {"limits": {"memory": "2048Mi", "cpu": 1}, "requests": {}},
+        "env": [{"name": "EMPTY", "value": ""}, {"name": "SET", "value": "1024Mi"}],
+        "pod_template": {
+            "tolerations": [],
+            "nodeSelector": {},
+            "affinity": None,
+            "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1024Ki"}}, {"name": "any", "emptyDir": {}}],
+            "initContainers": [{"name": "i", "args": ["1024Mi"], "resources": {"limits": {"cpu": "2000m"}}}],
+        },
+    }
+    template = sf.pod_template(options, {}, "props", None)
+    assert template["container"]["resources"] == {"limits": {"memory": "2Gi", "cpu": "1"}}
+    assert template["container"]["env"] == [{"name": "EMPTY"}, {"name": "SET", "value": "1024Mi"}]
+    assert template["volumes"][1:] == [
+        {"name": "tmp", "emptyDir": {"sizeLimit": "1Mi"}},
+        {"name": "any", "emptyDir": {}},
+    ]
+    assert template["initContainers"] == [{"name": "i", "args": ["1024Mi"], "resources": {"limits": {"cpu": "2"}}}]
+    assert template.keys() == {"container", "volumes", "initContainers"}
+
+
+def test_monitoring_that_is_off_is_said_only_where_the_platform_says_something():
+    for live, expected in (
+        (None, {}),
+        ({"spec": {"monitoring": {}}}, {}),
+        ({"spec": {"monitoring": {"enabled": True}}}, {"enabled": False}),
+        ({"spec": {"monitoring": {"enabled": False}}}, {"enabled": False}),
+    ):
+        assert sf.desired(params(monitoring=False), database(), {}, live)["spec"]["monitoring"] == expected
+    assert sf.desired(params(), database(), {})["spec"]["monitoring"] == {"enabled": True}
+
+
+def test_blocks_of_disabled_services_are_found_and_only_ours_to_take_out():
+    def entry(manager, **more):
+        return {"manager": manager, "fieldsV1": {"f:spec": {"f:services": {"f:dataIndex": {}}}}, **more}
+
+    platform = {
+        "metadata": {
+            "managedFields": [entry("ours"), entry("operator"), {"manager": "operator", "subresource": "status"}]
+        },
+        "spec": {"services": {"dataIndex": {}, "jobService": {}}},
+    }
+    off = params(data_index={"enabled": False})
+    assert sf.disabled_blocks(off, platform) == ["dataIndex"]
+    assert sf.disabled_blocks(params(), platform) == []
+    assert sf.disabled_blocks(off, {"spec": {}}) == []
+    assert sf.held_blocks(off, platform, "ours") == []
+    platform["metadata"]["managedFields"].append(entry("kubectl-edit"))
+    (problem,) = sf.held_blocks(off, platform, "ours")
+    assert problem.startswith("data_index.enabled: kubectl-edit has set fields")
+    assert sf.held_blocks(params(job_service={"enabled": False}), platform, "ours") == []
+
+
+def test_a_service_whose_block_was_taken_out_runs_on():
+    both, one = (
+        {"metadata": {"name": NAME}, "spec": {"services": each}}
+        for each in ({"dataIndex": {}, "jobService": {}}, {"jobService": {}})
+    )
+    assert sf.kept_running(both, one) == [f"{NAME}-data-index-service"]
+    assert sf.kept_running(None, one) == sf.kept_running(one, both) == sf.kept_running(both, None) == []
+
+
+def test_a_job_service_that_asks_another_database_beside_is_not_ready():
+    platform = {"metadata": {"name": NAME}, "spec": {"services": {"jobService": {"persistence": {"postgresql": {
+        "secretRef": {"name": "s"}, "serviceRef": {"name": "pg", "databaseName": "orch"}}}}}}}  # fmt: skip
+    found = works_with("jdbc:postgresql://pg.ns:5432/orch?currentSchema=a")
+    env = found["spec"]["template"]["spec"]["containers"][0]["env"]
+    env.append({"name": sf.REACTIVE_VARIABLE, "value": "postgresql://pg.ns:5432/orch?search_path=a"})
+    assert sf.other_database(found, platform, "job_service") == ""
+    env[-1]["value"] = "postgresql://pg.ns:5432/other?search_path=a&password=canary"
+    told = sf.other_database(found, platform, "job_service")
+    assert "/other" in told
+    assert "canary" not in told
+    env[-1]["value"] = "postgresql://pg.ns:5432/orch?search_path=a"
+    env[2]["valueFrom"]["secretKeyRef"]["name"] = "old"
+    assert "Secret old, not from s" in sf.other_database(found, platform, "job_service")
+
+
+@pytest.mark.parametrize(
     ("changes", "part"),
     [
         ({"managed_by": "hub", "database": {"name": "x"}}, "database:"),
@@ -465,6 +561,17 @@ def test_options_are_merged_into_the_pod_template():
         ({"data_index": {"env": [{"name": "A"}, {"name": "A"}]}}, "more than once"),
         ({"data_index": {"enabled": False}, "job_service": {"enabled": False}}, "at least one"),
         ({"eventing": {"broker": None}}, "eventing.broker.name"),
+        ({"name": "1st"}, "a letter first"),
+        ({"name": "dotted.name"}, "a letter first"),
+        ({"name": "x" * 45}, "at most 44"),
+        ({"namespace": ""}, "namespace: ''"),
+        ({"namespace": "Mine"}, "namespace: 'Mine'"),
+        ({"data_index": {"pod_template": {"replicas": -1}}}, "less than 0"),
+        ({"data_index": {"pod_template": {"replicas": "many"}}}, "pod_template.replicas: 'many' is not a number"),
+        ({"job_service": {"pod_template": {"replicas": 2}}}, "runs once"),
+        ({"data_index": {"pod_template": {"container": ["x"]}}}, "pod_template.container: ['x'] is not"),
+        ({"data_index": {"pod_template": {"container": {"env": {"A": "b"}}}}}, "pod_template.container.env: must be"),
+        ({"data_index": {"pod_template": {"volumes": [{"emptyDir": {}}]}}}, "pod_template.volumes: must be"),
     ],
 )
 def test_each_wrong_option_is_named(changes, part):

@@ -117,3 +117,22 @@ def test_knative_conditions_keep_their_times() -> None:
     assert failed["Ready"]["reason"] == "Error"
     assert failed["Ready"]["message"] == "Install failed with message: x"
     assert failed["Ready"]["lastTransitionTime"] != "before"
+
+
+def test_a_spec_is_written_back_as_programs_in_go_do() -> None:
+    container = {
+        "env": [{"name": "A", "value": ""}],
+        "resources": {"limits": {"cpu": 1, "memory": "1024Mi"}, "requests": {"cpu": "0.5", "memory": "1500M"}},
+    }
+    spec = {
+        "monitoring": {"enabled": False},
+        "services": {"dataIndex": {"podTemplate": {"container": container, "tolerations": [], "nodeSelector": {}}}},
+    }
+    written = objects.defaulted(spec)
+    assert written["monitoring"] == {}
+    template = written["services"]["dataIndex"]["podTemplate"]
+    assert template.keys() == {"container"}
+    assert template["container"]["env"] == [{"name": "A"}]
+    assert template["container"]["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
+    assert template["container"]["resources"]["requests"] == {"cpu": "500m", "memory": "1500M"}
+    assert objects.defaulted(written) == written
