@@ -74,7 +74,7 @@ HUB_MANAGER = "backstage-controller"  # field manager of the Developer Hub opera
 SERVICE_PORT = 80
 ASK_AGAIN = 0.2  # seconds until a service that does not answer is asked again: no watch tells when it does
 ASKING = 5.0  # seconds of asking in one look at everything
-UNTOLD = {"owner", "spec", "leftovers", "cluster"}  # parts that the platform's own objects tell nothing about
+UNTOLD = {"owner", "spec", "leftovers", "cluster", "services"}  # parts that the platform's objects tell nothing about
 
 
 def applied_by(platform: Object | None, manager: str) -> bool:

@@ -876,7 +876,15 @@ def health(status: int, text: str) -> tuple[bool, str]:
         return True, "UP"
     checks = answer.get("checks") or [] if isinstance(answer, dict) else []
     down = [check.get("name", "?") for check in checks if check.get("status") != "UP"]
-    return False, f"HTTP {status or 'no answer'}" + (f", down: {', '.join(down)}" if down else f" {str(text)[:120]}")
+    return False, f"HTTP {status or 'no answer'}" + (
+        f", down: {', '.join(down)}" if down else f" {_plain(answer, text)}"
+    )
+
+
+def _plain(answer: t.Any, text: str) -> str:
+    """Return the beginning of what an answer says; where the API server did not reach the service, its message."""
+    said = answer.get("message") if isinstance(answer, dict) and answer.get("kind") == "Status" else None
+    return " ".join(str(said or text).split())[:160]
 
 
 def graphql(status: int, text: str) -> tuple[bool, str, int]:
@@ -886,7 +894,7 @@ def graphql(status: int, text: str) -> tuple[bool, str, int]:
     except ValueError:
         answer = None
     if status != 200 or not isinstance(answer, dict):
-        return False, f"HTTP {status or 'no answer'} {str(text)[:120]}", 0
+        return False, f"HTTP {status or 'no answer'} {_plain(answer, text)}", 0
     if answer.get("errors"):
         return False, f"errors: {json.dumps(answer['errors'])[:200]}", 0
     definitions = (answer.get("data") or {}).get("ProcessDefinitions")

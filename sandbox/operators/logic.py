@@ -106,7 +106,9 @@ class Logic:
         platform = await self._api.get(API, "SonataFlowPlatform", *key)
         if platform is None:
             for other in await self._api.list(API, "SonataFlowClusterPlatform"):
-                self.clusters.add(("", other["metadata"]["name"]))
+                reference = other["spec"]["platformRef"]
+                if (reference["namespace"], reference["name"]) == key:
+                    self.clusters.add(("", other["metadata"]["name"]))
             for other in await self._api.list(API, "SonataFlowPlatform", key[0]):
                 self.platforms.add((key[0], other["metadata"]["name"]))
             for workflow in await self._api.list(API, "SonataFlow", key[0]):

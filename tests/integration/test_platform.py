@@ -282,7 +282,7 @@ def test_succeed_comes_before_the_services_and_without_them(hands: Hands, place:
 def test_a_lasting_lag_of_the_generation_is_no_success(hands: Hands, place: str) -> None:
     """A change that the operator cannot carry out leaves everything green."""
     ok(hands.call(place, **SIMULATE), True)
-    done = hands.call(place, **SIMULATE, eventing={"broker": {"name": "no-such", "namespace": None}}, wait_timeout=15)
+    done = hands.call(place, **with_broker("no-such", wait_timeout=SHORT))
     fooled(hands, NAME, place)
     live = hands.there(PLATFORM, NAME, place)
     assert live["status"]["observedGeneration"] < live["metadata"]["generation"]
@@ -293,7 +293,7 @@ def test_a_lasting_lag_of_the_generation_is_no_success(hands: Hands, place: str)
 def test_pods_that_cannot_start_are_no_success(hands: Hands, place: str) -> None:
     """A wrong password: the platform never says a word about it."""
     hands.patch("Secret", "db", place, {"data": {"POSTGRES_PASSWORD": base64.b64encode(b"wrong-canary").decode()}})
-    done = hands.call(place, name="wrong", probe=True, wait_timeout=25)
+    done = hands.call(place, name="wrong", probe=True, wait_timeout=15)
     assert naive_succeed(hands.there(PLATFORM, "wrong", place))
     ended(done, "failed", "password authentication failed", "oc logs")
     assert "wrong-canary" not in str((done.message, done.result, done.warnings))
@@ -418,12 +418,13 @@ def test_in_the_platform_of_the_hub_only_what_was_asked_for_is_ours(hands: Hands
     """It stays when the Developer Hub operator works on its platform again, and goes when it is not asked for."""
     asked: Object = {"managed_by": "hub", "job_service": {"replicas": 1}}
     before = hands.there(PLATFORM, NAME, HUB)
+    assert fields_of(before, "rhdh.orchestrator") == {}
     predicted = ok(hands.call(HUB, check=True, **asked), True)
     assert predicted.writes == []
     ok(hands.call(HUB, **asked), True)
     live = hands.there(PLATFORM, NAME, HUB)
-    replicas = {"f:replicas": {}}
-    assert fields_of(live, "rhdh.orchestrator") == {"f:services": {"f:jobService": {"f:podTemplate": replicas}}}
+    ours: Object = {"f:services": {"f:jobService": {"f:podTemplate": {"f:replicas": {}}}}}
+    assert fields_of(live, "rhdh.orchestrator") == ours
     assert fields_of(live, "backstage-controller") == fields_of(before, "backstage-controller")
     hands.patch("Backstage", HUB_NAME, HUB, {"metadata": {"annotations": {"test/look": secrets.token_hex(4)}}})
     time.sleep(2)
@@ -439,6 +440,21 @@ def test_in_the_platform_of_the_hub_only_what_was_asked_for_is_ours(hands: Hands
     assert fields_of(after, "rhdh.orchestrator") == {}
     assert after["spec"] == before["spec"]
     ok(hands.call(HUB, managed_by="hub"), False)
+
+    # Deleted, it comes back when the Developer Hub operator looks the next time, without what was ours.
+    hands.delete(PLATFORM, NAME, HUB)
+    done = hands.call(HUB, **asked, wait_timeout=4)
+    ended(done, "failed", "NotCreated", f"The Developer Hub operator makes it: see the Backstage {HUB_NAME}")
+    assert done.writes == []
+    with hands.calling(HUB, **asked, wait_timeout=120) as found:
+        time.sleep(1)
+        hands.patch("Backstage", HUB_NAME, HUB, {"metadata": {"annotations": {"test/look": secrets.token_hex(4)}}})
+    done = ok(found[0], True)
+    assert done.result["platform"]["action"] == "patched"
+    again = hands.there(PLATFORM, NAME, HUB)
+    assert again["metadata"]["uid"] != live["metadata"]["uid"]
+    assert fields_of(again, "rhdh.orchestrator") == ours
+    ok(hands.call(HUB, managed_by="hub"), True)
 
 
 # -- the database migration Job ---------------------------------------------------------------------------------------
@@ -498,7 +514,7 @@ def test_a_broker_that_comes_late_is_not_waited_for_twice(hands: Hands, place: s
     """Missing, then not ready, then ready: the operator watches no Brokers, so the platform is touched."""
     with hands.calling(place, **with_broker("late", wait_timeout=120)) as found:
         hands.until("Data Index is there", lambda: hands.deployments(place))
-        time.sleep(8)  # the operator's pause between two attempts is seconds by now, and doubles
+        time.sleep(5)  # the operator's pause between two attempts is seconds by now, and doubles
         fooled(hands, NAME, place)
         assert hands.get("Deployment", f"{NAME}-jobs-service", place) is None
         with hands.setting(**{"operators__eventing-controller__broker_seconds": 4}):
@@ -516,7 +532,7 @@ def test_nobody_binds_the_sink(hands: Hands, place: str) -> None:
     """The Job Service has 0 replicas and counts as available for ever."""
     hands.broker("default", place)
     with hands.stopped("eventing-webhook"):
-        done = hands.call(place, **with_broker("default", wait_timeout=15))
+        done = hands.call(place, **with_broker("default", wait_timeout=SHORT))
         fooled(hands, NAME, place)
         assert hands.there("Deployment", f"{NAME}-jobs-service", place)["spec"]["replicas"] == 0
         ended(done, "failed", "SinkNotBound", "eventing-webhook")
@@ -529,7 +545,7 @@ def test_triggers_that_nobody_serves(hands: Hands, place: str) -> None:
     hands.broker("default", place)
     hands.until("it is ready", lambda: said(hands.there("Broker", "default", place), "Ready"))
     with hands.stopped("eventing-controller"):
-        done = hands.call(place, **with_broker("default", wait_timeout=15))
+        done = hands.call(place, **with_broker("default", wait_timeout=SHORT))
         fooled(hands, NAME, place)
         ended(done, "failed", "TriggersNotReady", "0 of 9")
     ok(hands.call(place, **with_broker("default")), False)
@@ -631,27 +647,28 @@ def test_a_hub_that_is_made_again_on_its_old_volume(hands: Hands, place: str) ->
 
     def made() -> str:
         hands.create("Backstage", hub, place, spec={})
-        hands.until("PostgreSQL runs", lambda: said(hands.there("Pod", f"{server}-0", place), "Ready"))
+        hands.until("PostgreSQL runs", lambda: said(hands.get("Pod", f"{server}-0", place) or {}, "Ready"))
         return hands.password(secret, place)
 
     old = made()
     hands.sql(f'CREATE DATABASE "{DATABASE}"', old, server, place)
     ok(hands.call(place, **options), True)
-    before, claims = hands.revisions(NAME, place), [c["metadata"]["uid"] for c in hands.api.get(volumes)["items"]]
+    volume = hands.api.get(f"{volumes}/data-{server}-0")
+    before = hands.revisions(NAME, place)
     time.sleep(1.1)  # the API server's times have no fractions
     hands.delete("Backstage", hub, place)
     hands.until("its PostgreSQL is gone", lambda: hands.get("Pod", f"{server}-0", place) is None)
     new = made()
     assert new != old
-    assert [claim["metadata"]["uid"] for claim in hands.api.get(volumes)["items"]] == claims
+    assert hands.api.get(f"{volumes}/data-{server}-0")["metadata"]["uid"] == volume["metadata"]["uid"]
 
-    # Until somebody tells PostgreSQL the new password, the services cannot log in.
-    hands.until("they notice", lambda: not naive_ready(hands.deployments_of(NAME, place)))
-    done = hands.call(place, **options, wait_timeout=25)
+    # PostgreSQL has the old password still, and so have the pods: all is well until one of them starts anew.
+    fooled(hands, NAME, place)
+    done = hands.call(place, **{**options, "wait_timeout": 20})
     ended(done, "failed", "password authentication failed", "old volume with a new password")
-    hands.sql(f"ALTER ROLE postgres PASSWORD '{new}'", old, server, place)
-    hands.call(place, **options)
     assert hands.revisions(NAME, place) == [number + 1 for number in before]
+    hands.sql(f"ALTER ROLE postgres PASSWORD '{new}'", old, server, place)
+    ok(hands.call(place, **options), False)
     for check in (False, True):
         ok(hands.call(place, check=check, **options), False)
     assert hands.revisions(NAME, place) == [number + 1 for number in before]
@@ -759,7 +776,7 @@ class TestWithoutTheHubOperator:
         with self.backstages(hands, place, "ours") as (owner,):
             hands.platform(NAME, place, owner=owner, services=services)
             asked: Object = {"managed_by": "hub", "hub_name": "ours", "probe": True}
-            done = hands.call(place, **asked, wait_timeout=10)
+            done = hands.call(place, **asked, wait_timeout=SHORT)
             fooled(hands, NAME, place, deployments=False)
             ended(done, "failed", 'secret "gone" not found', f"Create Secret gone in {place}")
 
@@ -818,6 +835,7 @@ def test_the_cluster_platform_of_somebody_else_is_named_and_left(hands: Hands, p
     # A duplicate of ours is not promoted when the active one goes, unless it is touched.
     hands.create(CLUSTER, "ours", spec={"platformRef": {"name": NAME, "namespace": place}})
     hands.until("a duplicate", lambda: "Duplicated" in str(hands.there(CLUSTER, "ours").get("status")))
+    time.sleep(2)  # what the operator wrote there wakes itself once more
     hands.delete(CLUSTER, "theirs")
     hands.until("it is gone", lambda: hands.get(CLUSTER, "theirs") is None)
     time.sleep(2)

@@ -28,7 +28,7 @@ JOBS = f"{NAME}-jobs-service"
 def test_services_that_crash_for_a_reason_of_their_own(hands: Hands, place: str) -> None:
     reason = "java.lang.NoClassDefFoundError: io/quarkus/arc/Missing"
     with hands.setting(services__data_index__fail=reason):
-        done = hands.call(place, job_service={"image": SIMULATED}, probe=True, wait_timeout=15)
+        done = hands.call(place, job_service={"image": SIMULATED}, probe=True, wait_timeout=12)
     fooled(hands, NAME, place, deployments=False)
     ended(done, "failed", "It said last: ", reason, "Repair what its log says", "oc logs")
 

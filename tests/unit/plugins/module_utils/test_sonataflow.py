@@ -192,6 +192,12 @@ def test_health_is_up_only_when_it_says_so():
     assert sf.health(0, "refused")[1].startswith("HTTP no answer")
 
 
+def test_a_service_that_is_not_reached_is_told_in_the_words_of_the_api_server():
+    text = '{"kind": "Status", "metadata": {}, "message": "error trying to reach service: refused", "code": 503}'
+    assert sf.health(503, text) == (False, "HTTP 503 error trying to reach service: refused")
+    assert sf.graphql(503, text) == (False, "HTTP 503 error trying to reach service: refused", 0)
+
+
 def test_graphql_needs_a_list_without_errors():
     assert sf.graphql(200, '{"data": {"ProcessDefinitions": [{"id": "a"}]}}') == (True, "1 process definitions", 1)
     assert sf.graphql(200, '{"data": {"ProcessDefinitions": []}, "errors": [{"message": "no table"}]}')[0] is False
