@@ -168,7 +168,7 @@ class Run:
                 if operator.wanted.package not in looked:
                     looked.add(operator.wanted.package)
                     operator.stale |= judging.told(snapshot.list(k.CSV, operator.namespace))
-                    if operator.reconfigured:
+                    if operator.reconfigured and not operator.generations:
                         found = [item["metadata"] for item in snapshot.list(k.DEPLOYMENT, operator.namespace)]
                         operator.generations = {item["name"]: item["generation"] for item in found}
                 seen = self._view(snapshot, operator)
@@ -225,7 +225,7 @@ class Run:
             operator.stale,
             snapshot.list(k.POD, home),
             snapshot.list(k.REPLICA_SET, home),
-            operator.generations,
+            operator.generations if operator.reconfigured else {},
         )
 
     def _approval(
@@ -285,6 +285,7 @@ class Run:
                 raise
             return  # it has changed meanwhile: looked at again when the change arrives
         operator.replaced.append(metadata["name"])
+        operator.changes.append(change(k.INSTALL_PLAN, operator.namespace, metadata["name"], {"present": True}, {}))
 
     def _approve(self, operator: Operator, plan: Object, decision: judging.Approval) -> None:
         metadata = plan["metadata"]

@@ -237,6 +237,18 @@ def told(csvs: t.Iterable[Object]) -> frozenset[str]:
     return frozenset(text for csv in csvs if (text := (csv.get("status") or {}).get("message")))
 
 
+def configured(subscription: Object, deployment: Object | None) -> bool:
+    """Tell whether the variables of a Subscription's config are in a Deployment.
+
+    OLM applies the config only once the Subscription names the CSV as installed: the first pods run without it.
+    """
+    env = (subscription["spec"].get("config") or {}).get("env") or []
+    wanted = {item["name"]: item.get("value", "") for item in env if "valueFrom" not in item}
+    containers = ((deployment or {}).get("spec") or {}).get("template", {}).get("spec", {}).get("containers") or []
+    found = [{item["name"]: item.get("value", "") for item in c.get("env") or []} for c in containers]
+    return all(wanted.items() <= variables.items() for variables in found)
+
+
 def installed(view: View, name: str) -> bool:
     """Tell whether the operator is installed as this CSV and really runs; what the conditions say does not matter."""
     status = (view.subscription or {}).get("status") or {}
@@ -247,6 +259,7 @@ def installed(view: View, name: str) -> bool:
         and (csv.get("status") or {}).get("phase") == "Succeeded"
         and status.get("installedCSV") == name
         and all(rolled_out(view.deployments.get(item)).state == READY for item in deployments_of(csv))
+        and all(configured(t.cast(Object, view.subscription), view.deployments[n]) for n in deployments_of(csv))
     )
 
 
@@ -287,7 +300,7 @@ def _generation(obj: Object) -> int | None:
 def _judge_own_csv(csv: Object, view: View) -> Verdict:
     verdict = judge_csv(csv, view.deployments, view.pods, view.replica_sets, view.stale)
     if verdict.state == READY:
-        text = f"{csv['metadata']['name']} runs; OLM has not noted it in the Subscription yet"
+        text = f"{csv['metadata']['name']} runs; OLM has yet to note it in the Subscription and apply its config"
         return Verdict.pending("Settling", text)
     return verdict
 

@@ -125,6 +125,7 @@ class Preparation:
             return False
         deployments = self.session.list(k.DEPLOYMENT, operator.namespace, label_selector=f"olm.owner={target.csv}"[:73])
         by_name = {item["metadata"]["name"]: item for item in deployments}
+        operator.generations = {name: item["metadata"].get("generation", 0) for name, item in by_name.items()}
         return judging.installed(judging.View(operator.subscription, None, [operator.csv], by_name, [], []), target.csv)
 
     def _differs(self, operator: Operator, body: Object) -> bool:

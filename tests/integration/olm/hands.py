@@ -228,7 +228,8 @@ class Hands:
             plan = self.get("InstallPlan", (status.get("installPlanRef") or {}).get("name", "-"), namespace) or {}
             waits = (plan.get("status") or {}).get("phase") == "RequiresApproval"
             wanted = not csv or csv in plan.get("spec", {}).get("clusterServiceVersionNames", [])
-            fits = status.get("state") == "UpgradePending" and waits and wanted
+            noted = "InstallPlanPending" in [found["type"] for found in status.get("conditions", [])]
+            fits = status.get("state") == "UpgradePending" and waits and wanted and noted
             return plan["metadata"]["name"] if fits else ""
 
         return t.cast(str, self.until(f"a pending plan of {namespace}/{name} {csv}", look, seconds))

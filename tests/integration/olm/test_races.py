@@ -276,7 +276,8 @@ def test_a_new_config_is_waited_for_until_it_is_in_the_deployment(hands: Hands) 
     hands.until("the config is written", lambda: hands.there("Subscription", package, home)["spec"].get("config"))
     time.sleep(4)
     assert not done
-    change = {"spec": {"template": {"metadata": {"annotations": {"level": "debug"}}}}}
+    manager = {"name": "manager", "image": "x", **wanted["config"]}
+    change = {"spec": {"template": {"spec": {"containers": [manager]}}}}
     hands.patch("Deployment", f"{package}-manager", home, change)
     call.join()
     assert ok(done[0]).operator["action"] == "updated"

@@ -112,6 +112,18 @@ def test_installed_csv_and_at_latest_known_alone_are_not_success(parts: Object) 
     assert judging.judge(WANTED, TARGET, view(sub, **parts)).state != "ready"
 
 
+def test_variables_of_the_config_have_to_be_in_every_container() -> None:
+    sub = {"spec": {"config": {"env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {}}]}}}
+
+    def pods(*values: str) -> Object:
+        containers = [{"name": "c", "env": [{"name": "A", "value": value}, {"name": "X"}]} for value in values]
+        return {"spec": {"template": {"spec": {"containers": containers}}}}
+
+    assert judging.configured(sub, pods("1", "1"))
+    assert not judging.configured(sub, pods("1", "2"))
+    assert judging.configured({"spec": {}}, pods("2"))
+
+
 def test_a_new_config_is_given_time_to_reach_the_deployments() -> None:
     sub = subscription(installedCSV="thing.v1.1.0")
     for generations, seconds in (({}, judging.STABLE), ({"manager": 1}, judging.SETTLED), ({"manager": 0}, 2.0)):
