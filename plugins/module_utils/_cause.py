@@ -133,6 +133,13 @@ def short(text: str, limit: int = MAX_TEXT) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
+def log_line(text: str) -> str:
+    """Return a line of a log, cut in its middle: it begins with who speaks, and ends with what is wrong."""
+    line = short(text, len(text) + MAX_TEXT)  # redaction may make it longer
+    head = MAX_LOG_LINE // 3
+    return line if len(line) <= MAX_LOG_LINE else f"{line[:head]}...{line[head + 3 - MAX_LOG_LINE :]}"
+
+
 def get_command(obj: Object, verb: str = "describe") -> str:
     """Return the command that shows an object."""
     metadata = obj["metadata"]
@@ -163,7 +170,7 @@ def pod_cause(pod: Object, log: t.Callable[[str, bool], str] = lambda container,
         return Cause(short(found.message), found.remedy, f"oc describe pod {name} -n {namespace}")
     previous = found.log == "previous"
     text = redact_text(log(found.container, previous))
-    lines = [short(line, MAX_LOG_LINE) for line in text.strip().splitlines()[-LOG_LINES:] if line.strip()]
+    lines = [log_line(line) for line in text.strip().splitlines()[-LOG_LINES:] if line.strip()]
     command = f"oc logs {name} -c {found.container} -n {namespace}{' --previous' if previous else ''}"
     return Cause(short(found.message), hint(found.key, text) or found.remedy, command, " | ".join(lines))
 

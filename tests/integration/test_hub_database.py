@@ -85,7 +85,7 @@ def test_a_hub_that_is_made_anew_over_old_data_is_explained(hub: Cluster, old_pa
     claim = hub.get("pvc", CLAIM, "-n", NAMESPACE)["metadata"]["uid"]
     hub.kubectl("delete", "backstage", HUB, "-n", NAMESPACE)
     Hands(hub).until("its Secret is gone", lambda: named(hub, "secret", SECRET) is None)
-    done = hub.play("install")
+    done = hub.play("install", "-e", "orchestrator_hub_timeout=45")
     assert not done["ok"]
     assert hub.get("pvc", CLAIM, "-n", NAMESPACE)["metadata"]["uid"] == claim
     assert hub.get("secret", SECRET, "-n", NAMESPACE)["data"]["POSTGRES_PASSWORD"] != old_password

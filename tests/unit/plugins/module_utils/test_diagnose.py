@@ -1101,3 +1101,11 @@ def test_the_newest_event_counts_however_it_tells_its_time() -> None:
     assert cause is not None
     assert "serviceaccount x" in cause.message
     assert causes.event_cause([{**old, "type": "Normal"}], "x") is None
+
+
+def test_a_long_log_line_keeps_its_beginning_and_its_end():
+    line = causes.log_line("2026-11-25 ERROR " + "x" * 400 + " FATAL: password authentication failed for user")
+    assert len(line) == causes.MAX_LOG_LINE
+    assert line.startswith("2026-11-25 ERROR xx")
+    assert line.endswith(" FATAL: password authentication failed for user")
+    assert causes.log_line("short") == "short"
