@@ -91,7 +91,7 @@ def steps() -> list[Step]:
         Step("sanity-newest", "sanity", ("python", "tests/tools/sanity.py"), ".venv-newest", minutes=15),
         pytest_step("conformance", "conformance", "tests/conformance", minutes=15),
         pytest_step(
-            "integration-stack", "integration", "tests/integration", "--ignore=tests/integration/olm", minutes=45
+            "integration-stack", "integration", "tests/integration", "--ignore=tests/integration/olm", minutes=60
         ),
         pytest_step("integration-olm", "integration", "tests/integration/olm", minutes=30),
         Step("molecule", "molecule", ("python", "tests/tools/molecule.py"), minutes=20),
