@@ -860,6 +860,21 @@ def test_workflows_keep_their_platform(hands: Hands, place: str) -> None:
     assert done.ending == "ok"
 
 
+def test_workflows_without_a_platform_get_one_that_we_adopt(hands: Hands, place: str) -> None:
+    """The operator makes one for them, without services, and says that it succeeded."""
+    hands.workflow("greeting", place)
+    hands.until("the operator makes one", lambda: hands.get(PLATFORM, NAME, place))
+    hands.succeeded(NAME, place)
+    done = hands.call(place, managed_by="hub", wait_timeout=SHORT)
+    ended(done, "failed", "NotAdopted", "NoServices", "managed_by: self")
+    ended(hands.call(place, name="ours", **SIMULATE), "refused", f"has the SonataFlowPlatform {NAME} already")
+    predicted = ok(hands.call(place, check=True, **SIMULATE), True)
+    done = ok(hands.call(place, **SIMULATE), True)
+    assert predicted.result["platform"]["action"] == done.result["platform"]["action"] == "patched"
+    assert "rhdh.orchestrator/created" not in hands.there(PLATFORM, NAME, place)["metadata"].get("labels", {})
+    ok(hands.call(place, **SIMULATE), False)
+
+
 def test_a_deletion_that_hangs_names_the_finalizer_and_the_operator(hands: Hands, place: str) -> None:
     """Triggers in another namespace: the operator has to take them away, and is not there."""
     other = hands.namespace(f"{place}-brokers"[:60])
