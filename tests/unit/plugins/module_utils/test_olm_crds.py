@@ -58,8 +58,8 @@ class Cluster:
         return self.found.get(kind)
 
 
-def danger(cluster: Cluster, manifest: str, subscription: Object = SUBSCRIPTION) -> str:
-    return crds.Foresight(t.cast(t.Any, cluster)).danger(plan(manifest), [subscription])
+def danger(cluster: Cluster, manifest: str, subscription: Object | None = None) -> str:
+    return crds.Foresight(t.cast(t.Any, cluster)).danger(plan(manifest), [subscription or SUBSCRIPTION])
 
 
 @pytest.mark.parametrize(
