@@ -386,6 +386,11 @@ def uses(platform: Object | None, database: Database) -> bool:
     return bool(blocks) and all(_same_place(block, database) for block in blocks.values())
 
 
+def leaves(platform: Object | None, database: Database) -> bool:
+    """Tell whether services of a platform keep their data elsewhere; a platform without services has none to leave."""
+    return bool(_postgresql_blocks(platform)) and not uses(platform, database)
+
+
 def reaches(platform: Object | None, database: Database) -> bool:
     """Tell whether every service of a platform reaches this database just as described: TLS, Secret, schema."""
     blocks = _postgresql_blocks(platform)

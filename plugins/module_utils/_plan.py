@@ -293,7 +293,7 @@ def _judge_own_platform(
             blocks.append(
                 f"{place} belongs to Backstage {owners[0]}: only one in a namespace can have the Orchestrator."
             )
-        elif db.uses(platform, database):
+        elif not db.leaves(platform, database):
             adopted.append(place)
         else:
             adopted.append(f"{place}, whose services move from {', '.join(db.places(platform))} to {where}")

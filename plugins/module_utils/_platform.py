@@ -114,7 +114,7 @@ def ownership_problems(
 
 def leaving_problems(session: Session, live: Object, database: db.Database) -> list[str]:
     """Return why the services of a platform must not move to another database: what is unfinished would stay behind."""
-    if db.uses(live, database):
+    if not db.leaves(live, database):
         return []
     name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
     index = sf.service_name(name, "data_index")
@@ -125,7 +125,7 @@ def leaving_problems(session: Session, live: Object, database: db.Database) -> l
     what = f"{count if count < 100 else '100 or more'} workflow instance(s) have" if count else "workflows may have"
     why = "" if count else " (Data Index does not answer, and the namespace has workflows)"
     return [
-        f"SonataFlowPlatform {namespace}/{name} would move from {', '.join(db.places(live)) or 'memory'} to "
+        f"SonataFlowPlatform {namespace}/{name} would move from {', '.join(db.places(live))} to "
         f"{database.address}/{database.name}, but {what} not ended{why}: their timers and states would stay behind. "
         "Wait until they have ended, copy the database (pg_dump) while the services are stopped, or give them up: "
         "orchestrator_leave_unfinished: true (with_workflows of the module sonataflow_platform)."
@@ -253,11 +253,11 @@ class Platform:
 
     def _leaving_problems(self, live: Object, database: db.Database) -> list[str]:
         """Return why the services must not leave their database now; warn where they may."""
-        if db.uses(live, database):
+        if not db.leaves(live, database):
             return []
         self.warnings.append(
             f"Data Index and Job Service {'would ' if self.session.check_mode else ''}leave their data in "
-            f"{', '.join(db.places(live)) or 'memory'}: nothing is copied from there, and nothing is deleted."
+            f"{', '.join(db.places(live))}: nothing is copied from there, and nothing is deleted."
         )
         return [] if self.params.get("with_workflows") else leaving_problems(self.session, live, database)
 

@@ -219,6 +219,14 @@ def test_the_platform_of_the_hub_uses_the_hub_database():
     assert not db.uses(None, database)
 
 
+def test_only_services_leave_data_behind():
+    database = db.hub_database("dh", "ns")
+    assert db.leaves(hub_platform(databaseName="other"), database)
+    assert not db.leaves(hub_platform(), database)
+    assert not db.leaves({"spec": {}}, database)
+    assert not db.leaves(None, database)
+
+
 def test_our_own_rendering_is_recognised_again():
     for changes in ({}, {"sslmode": "require"}, {"host": None, "service": "pg"}):
         database = db.describe(given(**changes), "ns")

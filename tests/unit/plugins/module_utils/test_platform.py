@@ -295,6 +295,14 @@ def test_unfinished_workflows_are_not_left_behind(api, answers, part):
     assert "nothing is copied" in platform.warnings[0]
 
 
+def test_a_platform_without_services_has_nothing_to_leave(api):
+    bare = on_hub(**RELEASED)
+    bare["spec"] = {}
+    platform = make(api, **SELF)
+    assert platform._leaving_problems(bare, platform._database()) == []
+    assert platform.warnings == []
+
+
 def test_unfinished_workflows_may_be_given_up(api):
     platform = make(api, **{**SELF, "with_workflows": True})
     assert platform._leaving_problems(on_hub(**RELEASED), platform._database()) == []
