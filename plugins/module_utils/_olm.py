@@ -53,7 +53,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
 
 WAKE_PAUSE = 10.0  # seconds between touches, and before the first
 MOST_REPLACED = 2  # plans of before a change: OLM was resolving at that moment; what it makes then is what it wants
-WOKEN = "rhdh.orchestrator/woken"  # annotation on a Subscription
+WOKEN = "rhdh.orchestrator/woken"  # annotation on a Subscription or CSV
 
 
 class Run:
@@ -172,8 +172,8 @@ class Run:
                         found = [item["metadata"] for item in snapshot.list(k.DEPLOYMENT, operator.namespace)]
                         operator.generations = {item["name"]: item["generation"] for item in found}
                 seen = self._view(snapshot, operator)
-                if judging.backs_off(seen) and self._preparation.managed(operator):
-                    self._wake(operator, t.cast(Object, seen.subscription))
+                if self._preparation.managed(operator):
+                    self._wake(operator, seen)
                 decision = self._approval(operators, operator, seen)
                 if decision is None:
                     continue
@@ -256,15 +256,23 @@ class Run:
         danger = self._preparation.foresight.danger(plan, seen.subscriptions)
         return judging.Approval("refuse", "StoredVersionDropped", danger) if danger else decision
 
-    def _wake(self, operator: Operator, subscription: Object) -> None:
-        """Touch a Subscription, so that OLM looks at it now and not when its pause is over."""
+    def _wake(self, operator: Operator, seen: judging.View) -> None:
+        """Touch what OLM pauses about, so that it looks at it now and not when its pause is over."""
+        csv = judging.find_csv(seen.csvs, t.cast(Target, operator.target).csv)
+        kind, sleeper = k.CSV, csv if csv is not None and judging.group_mended(csv, seen) else None
+        if judging.backs_off(seen):
+            kind, sleeper = k.SUBSCRIPTION, seen.subscription
         now = time.monotonic()
-        if operator.woken and now - operator.woken < WAKE_PAUSE:
+        if sleeper is None or (operator.woken and now - operator.woken < WAKE_PAUSE):
             return
         if operator.woken:  # the first time is only noted: OLM may be about to see it by itself
-            metadata = subscription["metadata"]
+            metadata = sleeper["metadata"]
             patch = {"metadata": {"annotations": {WOKEN: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}}
-            self.session.patch(k.SUBSCRIPTION, metadata["name"], metadata["namespace"], patch)
+            try:
+                self.session.patch(kind, metadata["name"], metadata["namespace"], patch)
+            except ApiError as exc:
+                if not exc.forbidden:
+                    raise  # without the right the pause is waited out
         operator.woken = now
 
     def _replace(self, operator: Operator, plan: Object) -> None:

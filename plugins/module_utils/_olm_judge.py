@@ -42,6 +42,7 @@ Object = dict[str, t.Any]
 
 REFUSALS = ("WrongVersion", "CollateralUpgrade", "ApprovalNeeded", "StoredVersionDropped")  # to approve a plan
 UNMET = ("Pending", "RequirementsNotMet")  # phase and reason
+GROUP_COUNT = ("TooManyOperatorGroups", "NoOperatorGroup")  # reasons of a CSV whose namespace needs exactly one
 STABLE = 2.0  # seconds a CSV must stay Succeeded: in a replacement it may flip once
 SETTLED = 60.0  # seconds after which a new config of the Subscription has changed nothing: a busy OLM lags
 MOVING = ("Replacing", "Pending", "Installing", "InstallReady", "Deleting")  # phases of CSVs in an upgrade
@@ -298,6 +299,10 @@ def _generation(obj: Object) -> int | None:
 
 
 def _judge_own_csv(csv: Object, view: View) -> Verdict:
+    if group_mended(csv, view):
+        status = csv["status"]
+        text = f"{csv['metadata']['name']} is still {status['reason']}, though the namespace has one OperatorGroup now"
+        return terminal("csv/OperatorGroupMended").verdict(text)
     verdict = judge_csv(csv, view.deployments, view.pods, view.replica_sets, view.stale)
     if verdict.state == READY:
         text = f"{csv['metadata']['name']} runs; OLM has yet to note it in the Subscription and apply its config"
@@ -508,6 +513,12 @@ def _sick(name: str, catalogs: t.Sequence[Object]) -> bool:
     """Tell whether a catalog (namespace/name) is there and does not answer."""
     states = {f"{c['metadata']['namespace']}/{c['metadata']['name']}": catalog_state(c) for c in catalogs}
     return states.get(name, "READY") != "READY"
+
+
+def group_mended(csv: Object, view: View) -> bool:
+    """Tell whether a CSV complains of the number of OperatorGroups, which is right: OLM looks again after a pause."""
+    status = csv.get("status") or {}
+    return status.get("phase") == "Failed" and status.get("reason") in GROUP_COUNT and len(view.groups) == 1
 
 
 def backs_off(view: View) -> bool:

@@ -208,10 +208,18 @@ def test_a_plan_that_is_tried_again_tells_why_although_its_csv_is_there() -> Non
 
 @pytest.mark.parametrize("reason", ["TooManyOperatorGroups", "UnsupportedOperatorGroup", "InvalidInstallStrategy"])
 def test_terminal_reasons_of_a_csv_stop_soon_with_a_remedy(reason: str) -> None:
-    verdict = judging.judge(WANTED, TARGET, view(csvs=[csv(phase="Failed", reason=reason)]))
+    groups = [{"metadata": {"name": "og"}}] * (2 if reason == "TooManyOperatorGroups" else 1)
+    verdict = judging.judge(WANTED, TARGET, view(csvs=[csv(phase="Failed", reason=reason)], groups=groups))
     assert (verdict.state, verdict.reason) == ("failed", reason)
     assert verdict.grace <= 5
     assert verdict.remedy
+
+
+@pytest.mark.parametrize("reason", ["TooManyOperatorGroups", "NoOperatorGroup"])
+def test_a_number_of_groups_that_is_right_again_is_waited_for(reason: str) -> None:
+    verdict = judging.judge(WANTED, TARGET, view(csvs=[csv(phase="Failed", reason=reason)]))
+    assert (verdict.state, verdict.reason) == ("pending", "OperatorGroupMended")
+    assert reason in verdict.message
 
 
 def test_a_csv_that_failed_before_our_change_gets_time_to_heal() -> None:

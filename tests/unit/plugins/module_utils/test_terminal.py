@@ -142,8 +142,11 @@ PODS: dict[str, Object] = {
 }
 CASES: dict[str, t.Callable[[], Verdict]] = {
     "csv/UnsupportedOperatorGroup": csv("UnsupportedOperatorGroup"),
-    "csv/TooManyOperatorGroups": csv("TooManyOperatorGroups"),
-    "csv/NoOperatorGroup": csv("NoOperatorGroup"),
+    "csv/TooManyOperatorGroups": lambda: installing(
+        csvs=[o.csv("Failed", "TooManyOperatorGroups")], groups=[o.group(), o.group()]
+    ),
+    "csv/NoOperatorGroup": lambda: installing(csvs=[o.csv("Failed", "NoOperatorGroup")], groups=[]),
+    "csv/OperatorGroupMended": csv("TooManyOperatorGroups"),
     "csv/NoTargetNamespaces": csv("NoTargetNamespaces"),
     "csv/InterOperatorGroupOwnerConflict": csv("InterOperatorGroupOwnerConflict"),
     "csv/OwnerConflict": csv("OwnerConflict"),
