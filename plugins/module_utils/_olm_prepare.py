@@ -469,6 +469,10 @@ class Preparation:
         phase = ((operator.plan or {}).get("status") or {}).get("phase")
         if phase == "Failed" and self.options.reset_failed_plan:
             operator.repair = "reset"
+        own = [operator.csv] if operator.csv is not None else []
+        if self.options.recreate_dead_subscription and judging.passed_over(live, t.cast(Target, operator.target), own):
+            operator.repair = "recreate"
+            return
         lost = operator.plan is None and condition(live, "InstallPlanMissing") is not None
         current = operator.status.get("currentCSV")
         if not (lost or phase == "Complete") or not current or not self.options.recreate_dead_subscription:

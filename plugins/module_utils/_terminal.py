@@ -243,7 +243,8 @@ STATES: tuple[State, ...] = (
         "Delete the Subscription of {package} in {namespace} and run again (option recreate_dead_subscription does "
         "so).",
         "olm D9, scenarios 7 and 14",
-        "UpgradePending beside a plan that is Complete or gone: OLM never makes another. A deleted pending plan looks "
+        "UpgradePending beside a plan that is Complete or gone, or the installed CSV was deleted while a later one was "
+        "offered: OLM never makes another plan for it. A deleted pending plan looks "
         "the same until OLM has made the next: then the longer time counts.",
         stale=120,
     ),

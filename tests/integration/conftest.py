@@ -101,6 +101,7 @@ def cluster(instance: Instance, collections: Path, tmp_path: Path) -> Cluster:
 def hands(instance: Instance, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Hands:
     """The cluster with everything installed; module calls in this process use the collection as it was built."""
     sys.path.insert(0, str(collections))
+    sandbox("reset")  # other tests may have left it broken
     done = Cluster(instance, collections, tmp_path_factory.mktemp("logs")).play("install")
     assert done["ok"], done["output"][-3000:]
     return Hands(instance)

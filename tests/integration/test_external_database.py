@@ -40,7 +40,7 @@ DATABASE: Object = {
 }
 SCHEMA = f"{PLATFORM}-data-index-service"
 SERVICES = {name: f"{PLATFORM}-{name}-service" for name in ("data-index", "jobs")}
-UNTRUSTED = "PKIX path building failed"  # in the words of the services
+UNTRUSTED = "unable to find valid certification path"  # in the words of the services
 ON_HUB = {"database": "backstage_plugin_orchestrator", "namespace": NAMESPACE}
 
 

@@ -211,6 +211,20 @@ def test_a_csv_that_somebody_has_deleted(hands: Hands) -> None:
 
 
 @scene
+def test_a_csv_that_somebody_has_deleted_while_a_later_one_was_offered(hands: Hands) -> None:
+    """The pending plan holds the later one: it is not what is wanted, and it is not what is wrong."""
+    home = hands.namespace("", None)
+    csv = hands.installed("trap-busy", home)
+    hands.pending_plan("trap-busy", home, "trap-busy.v1.1.0")
+    hands.delete(CSV, csv, home)
+    wanted = operator("trap-busy", home, version="1.0.0")
+    failed(hands.call(wanted), "DeadSubscription", f"{csv} was deleted", "recreate_dead_subscription")
+    foreseen = ok(hands.call(wanted, check=True, recreate_dead_subscription=True))
+    assert (foreseen.result["changed"], foreseen.writes) == (True, [])
+    assert ok(hands.call(wanted, recreate_dead_subscription=True)).operator["csv"] == csv
+
+
+@scene
 def test_an_operator_that_says_not_now(hands: Hands) -> None:
     """Upgradeable=False: no failure; told at the timeout, and the upgrade ends once the operator allows it."""
     home = hands.namespace("", None)

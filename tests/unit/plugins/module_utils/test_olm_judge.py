@@ -215,6 +215,14 @@ def test_terminal_reasons_of_a_csv_stop_soon_with_a_remedy(reason: str) -> None:
     assert verdict.remedy
 
 
+def test_a_deleted_csv_is_told_and_not_the_later_version_that_waits() -> None:
+    sub = subscription(state="UpgradePending", currentCSV="thing.v1.2.0", installedCSV="thing.v1.1.0")
+    verdict = judging.judge(WANTED, TARGET, view(sub), judging.Approval("refuse", "WrongVersion", "would install"))
+    assert (verdict.state, verdict.reason) == ("failed", "DeadSubscription")
+    assert "thing.v1.1.0 was deleted" in verdict.message
+    assert "recreate_dead_subscription" in verdict.remedy
+
+
 @pytest.mark.parametrize("reason", ["TooManyOperatorGroups", "NoOperatorGroup"])
 def test_a_number_of_groups_that_is_right_again_is_waited_for(reason: str) -> None:
     verdict = judging.judge(WANTED, TARGET, view(csvs=[csv(phase="Failed", reason=reason)]))

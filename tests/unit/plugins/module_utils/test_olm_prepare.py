@@ -183,6 +183,16 @@ def test_dead_ends_are_left_only_when_asked_for() -> None:
     assert prepare(failed, THING, reset_failed_plan=True)[0][0].repair == "reset"
 
 
+def test_a_deleted_csv_beside_a_later_plan_is_begun_anew() -> None:
+    status = {"state": "UpgradePending", "currentCSV": "thing.v1.1.0", "installedCSV": "thing.v1.0.0"}
+    cluster = Cluster(NAMESPACE, manifest("thing", "OwnNamespace"), subscription(**status))
+    wanted = Wanted("thing", "home", version="1.0.0")
+    assert prepare(cluster, wanted)[0][0].repair is None
+    assert prepare(cluster, wanted, recreate_dead_subscription=True)[0][0].repair == "recreate"
+    there = Cluster(NAMESPACE, manifest("thing", "OwnNamespace"), subscription(**status), csv(phase="Failed"))
+    assert prepare(there, wanted, recreate_dead_subscription=True)[0][0].repair is None
+
+
 def test_both_halves_go_where_the_failed_plan_was_deleted() -> None:
     lost = {"type": "InstallPlanMissing", "status": "True"}
     status = {"currentCSV": "thing.v1.1.0", "installedCSV": "thing.v1.1.0", "conditions": [lost]}
