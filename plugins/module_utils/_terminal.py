@@ -92,8 +92,8 @@ STATES: tuple[State, ...] = (
         None,
         "Wait for OLM, which looks at the CSV again by itself, or touch the CSV (oc annotate).",
         "OLM source; seen on the sandbox, 2026-11-26",
-        "OLM tries again with longer and longer pauses, up to 17 min, and a deleted OperatorGroup does not end them: we "
-        "touch the CSV, which does.",
+        "OLM tries again with longer and longer pauses, up to 17 min, and a deleted OperatorGroup does not end them: "
+        "we touch the CSV, which does.",
     ),
     State(
         "csv/NoTargetNamespaces",

@@ -121,9 +121,9 @@ options:
     default: false
   recreate_dead_subscription:
     description:
-      - Delete and create again a Subscription whose InstallPlan is done but whose ClusterServiceVersion is missing (also
-        when a later version is offered meanwhile), or whose failed InstallPlan somebody has deleted. OLM never goes on
-        with such a one.
+      - Delete and create again a Subscription whose InstallPlan is done but whose ClusterServiceVersion is missing
+        (also when a later version is offered meanwhile), or whose failed InstallPlan somebody has deleted. OLM never
+        goes on with such a one.
       - In the second case both ClusterServiceVersions of the upgrade that failed are deleted as well, so that the
         operator does not run for a moment. CustomResourceDefinitions and their objects stay.
     type: bool
