@@ -77,12 +77,13 @@ def role_of(package: str) -> tuple[str, str, str] | None:
 
 def wanted_entries(row: Object) -> list[Object]:
     """Return the enabled entries that a release needs in a ConfigMap, as they are written."""
+    return [_wanted_entry(package, row) for package in row["plugins"]["packages"]]
+
+
+def _wanted_entry(package: Object, row: Object) -> Object:
     switch = {"disabled": False} if row["plugins"]["disable_key"] == "disabled" else {"enabled": True}
-    entries = []
-    for package in row["plugins"]["packages"]:
-        fields = {key: value for key, value in package.items() if key not in ("role", "package") and value is not None}
-        entries.append({"package": package["package"], **switch, **fields})
-    return entries
+    fields = {key: value for key, value in package.items() if key not in ("role", "package") and value is not None}
+    return {"package": package["package"], **switch, **fields}
 
 
 def edit(text: str, row: Object, platform: str | None = None) -> Edit:
@@ -98,7 +99,7 @@ def edit(text: str, row: Object, platform: str | None = None) -> Edit:
     in_file = row["plugins"]["form"] != "flavour"
     disable_key = row["plugins"]["disable_key"]
     wanted = {entry["role"]: entry for entry in row["plugins"]["packages"]}
-    complete = {entry["role"]: new for entry, new in zip(wanted.values(), wanted_entries(row))}  # noqa: B905 - made from it
+    complete = {role: _wanted_entry(package, row) for role, package in wanted.items()}
     kept: list[str | int] = []  # an index keeps the entry's own text
     replaced: list[str] = []
     warnings: list[str] = []

@@ -228,12 +228,13 @@ def problems(given: t.Mapping[str, t.Any], namespace: str) -> list[str]:
         found.append(
             f"database.secret.namespace: pods read Secrets of their own namespace only; copy it to {namespace}."
         )
-    keys = [secret.get("user_key") or "POSTGRES_USER", secret.get("password_key") or "POSTGRES_PASSWORD"]
-    for option, key in zip(("user_key", "password_key"), keys):  # noqa: B905 - of one length by construction
+    defaults = {"user_key": "POSTGRES_USER", "password_key": "POSTGRES_PASSWORD"}
+    keys = {option: secret.get(option) or default for option, default in defaults.items()}
+    for option, key in keys.items():
         if not _KEY.match(key):
             found.append(f"database.secret.{option}: {key!r} cannot be a key of a Secret.")
-    if keys[0] == keys[1]:
-        found.append(f"database.secret: user_key and password_key are the same ({keys[0]}).")
+    if keys["user_key"] == keys["password_key"]:
+        found.append(f"database.secret: user_key and password_key are the same ({keys['user_key']}).")
     found += _tls_problems(given)
     return found
 

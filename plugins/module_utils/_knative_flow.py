@@ -110,9 +110,14 @@ def ready(module: t.Any, session: Session, found: Found) -> dict[str, t.Any]:
     return result
 
 
+def source_of(component: _knative.Component) -> Source:
+    """Return what is watched of a component."""
+    return Source(component.kind, component.namespace, component.name)
+
+
 def until_ready(module: t.Any, session: Session, found: Found, result: dict[str, t.Any]) -> dict[str, t.Any]:
     """Wait for the components; without a watch when everything was ready already."""
-    sources = [Source(component.kind, component.namespace, component.name) for component, _rest in found.values()]
+    sources = [source_of(component) for component, _rest in found.values()]
     webhook = Source(k.DEPLOYMENT, _knative.EVENTING.namespace, _knative.EVENTING_WEBHOOK)
 
     def judge(snapshot: Snapshot) -> dict[str, Verdict]:
@@ -127,8 +132,8 @@ def until_ready(module: t.Any, session: Session, found: Found, result: dict[str,
 
     if not result["changed"]:
         objects: dict[Source, dict[tuple[str, str], Object] | None] = {
-            source: {(component.namespace, component.name): obj} if obj else {}
-            for source, (component, obj) in zip(sources, found.values())  # noqa: B905 - one source per component
+            source_of(component): {(component.namespace, component.name): obj} if obj else {}
+            for component, obj in found.values()
         }
         if "eventing" in found:
             deployment = session.get(k.DEPLOYMENT, webhook.name or "", webhook.namespace)
@@ -172,7 +177,7 @@ def causes(session: Session, found: Found, ended: Result) -> list[str]:
 
 def until_gone(module: t.Any, session: Session, found: Found) -> Result:
     """Wait until the components are gone."""
-    sources = [Source(component.kind, component.namespace, component.name) for component, _rest in found.values()]
+    sources = [source_of(component) for component, _rest in found.values()]
 
     def judge(snapshot: Snapshot) -> dict[str, Verdict]:
         return {

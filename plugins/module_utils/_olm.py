@@ -259,11 +259,14 @@ class Run:
     def _wake(self, operator: Operator, seen: judging.View) -> None:
         """Touch what OLM pauses about, so that it looks at it now and not when its pause is over."""
         csv = judging.find_csv(seen.csvs, t.cast(Target, operator.target).csv)
-        kind, sleeper = k.CSV, csv if csv is not None and judging.group_mended(csv, seen) else None
         if judging.backs_off(seen):
-            kind, sleeper = k.SUBSCRIPTION, seen.subscription
+            kind, sleeper = k.SUBSCRIPTION, t.cast(Object, seen.subscription)
+        elif csv is not None and judging.group_mended(csv, seen):
+            kind, sleeper = k.CSV, csv
+        else:
+            return
         now = time.monotonic()
-        if sleeper is None or (operator.woken and now - operator.woken < WAKE_PAUSE):
+        if operator.woken and now - operator.woken < WAKE_PAUSE:
             return
         if operator.woken:  # the first time is only noted: OLM may be about to see it by itself
             metadata = sleeper["metadata"]

@@ -273,14 +273,14 @@ def judge(wanted: Wanted, target: Target, view: View, approval: Approval | None 
         return Verdict.ready(f"{target.csv} runs", stable_for=SETTLED if waits else STABLE)
     if view.subscription is None:
         return terminal("subscription/SubscriptionGone").verdict("the Subscription was deleted")
-    if passed_over(view.subscription, target, view.csvs):
+    csv = find_csv(view.csvs, target.csv)
+    if passed_over(view.subscription, target, csv):
         text = f"{target.csv} was deleted, and OLM offers only {view.subscription['status']['currentCSV']}"
         names = {"package": wanted.package, "namespace": wanted.namespace}
         return terminal("subscription/DeadSubscription").verdict(text, **names)
     if approval and approval.action == "refuse":
         names = {"package": wanted.package, "current": (view.subscription.get("status") or {}).get("currentCSV")}
         return terminal(f"plan/{approval.reason}").verdict(approval.message, **names)
-    csv = find_csv(view.csvs, target.csv)
     aim = (view.subscription.get("status") or {}).get("currentCSV") or ""
     if dead(view.subscription, view.plan, find_csv(view.csvs, aim)):
         what = f"plan {view.plan['metadata']['name']} is Complete" if view.plan else "its InstallPlan is gone"
@@ -448,11 +448,11 @@ def dead(subscription: Object, plan: Object | None, csv: Object | None) -> bool:
     return lost and bool(status.get("installPlanRef") and status.get("currentCSV"))
 
 
-def passed_over(subscription: Object, target: Target, csvs: t.Sequence[Object]) -> bool:
-    """Tell whether the wanted CSV was installed and deleted, while OLM already aims at a later one."""
+def passed_over(subscription: Object, target: Target, csv: Object | None) -> bool:
+    """Tell whether the wanted CSV was installed and deleted (`csv` is None), while OLM already aims at a later one."""
     status = subscription.get("status") or {}
-    installed_once = status.get("installedCSV") == target.csv and find_csv(csvs, target.csv) is None
-    return installed_once and status.get("currentCSV") not in (None, "", target.csv)
+    deleted = csv is None and status.get("installedCSV") == target.csv
+    return deleted and status.get("currentCSV") not in (None, "", target.csv)
 
 
 def plan_missing(subscription: Object) -> bool:

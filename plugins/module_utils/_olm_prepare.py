@@ -469,13 +469,14 @@ class Preparation:
         phase = ((operator.plan or {}).get("status") or {}).get("phase")
         if phase == "Failed" and self.options.reset_failed_plan:
             operator.repair = "reset"
-        own = [operator.csv] if operator.csv is not None else []
-        if self.options.recreate_dead_subscription and judging.passed_over(live, t.cast(Target, operator.target), own):
+        if not self.options.recreate_dead_subscription:
+            return
+        if judging.passed_over(live, t.cast(Target, operator.target), operator.csv):
             operator.repair = "recreate"
             return
         lost = operator.plan is None and condition(live, "InstallPlanMissing") is not None
         current = operator.status.get("currentCSV")
-        if not (lost or phase == "Complete") or not current or not self.options.recreate_dead_subscription:
+        if not (lost or phase == "Complete") or not current:
             return
         csv = self.session.get(k.CSV, current, operator.namespace)
         if csv is None and operator.status.get("state") == "UpgradePending":

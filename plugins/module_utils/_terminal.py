@@ -244,8 +244,8 @@ STATES: tuple[State, ...] = (
         "so).",
         "olm D9, scenarios 7 and 14",
         "UpgradePending beside a plan that is Complete or gone, or the installed CSV was deleted while a later one was "
-        "offered: OLM never makes another plan for it. A deleted pending plan looks "
-        "the same until OLM has made the next: then the longer time counts.",
+        "offered: OLM never makes another plan for it. A deleted pending plan looks the same until OLM has made the "
+        "next: then the longer time counts.",
         stale=120,
     ),
     State(

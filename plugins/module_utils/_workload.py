@@ -181,11 +181,15 @@ def newest(workload: Object, pods: t.Sequence[Object], replica_sets: t.Sequence[
         label = "pod-template-hash"
         newer = newest_set(workload, replica_sets)
         wanted = ((newer or {"metadata": {}})["metadata"].get("labels") or {}).get(label)
-    hashes = [(pod["metadata"].get("labels") or {}).get(label) for pod in live]
+
+    def revision(pod: Object) -> str | None:
+        return t.cast("str | None", (pod["metadata"].get("labels") or {}).get(label))
+
+    hashes = [revision(pod) for pod in live]
     wanted = wanted or next(iter(hashes), None)
     if workload.get("kind") == "StatefulSet" and wanted not in hashes:
         return live  # it replaces one by one, and stops at an old pod that is not healthy
-    return [pod for pod, found in zip(live, hashes) if found == wanted]  # noqa: B905 - of one length by construction
+    return [pod for pod in live if revision(pod) == wanted]
 
 
 def newest_set(workload: Object, replica_sets: t.Sequence[Object]) -> Object | None:

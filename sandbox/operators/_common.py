@@ -322,14 +322,14 @@ class Operator:
             "renewTime": stamp.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "leaseDurationSeconds": 6,
         }
-        body = {
+        body: Object = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
             "metadata": {"namespace": lease[0], "name": lease[1]},
             "spec": spec,
         }
         try:
-            old = await self.api.get(body["apiVersion"], "Lease", *lease)  # type: ignore[arg-type]
+            old = await self.api.get(body["apiVersion"], "Lease", *lease)
             if old is None:
                 await self.api.create(body)
                 return True
