@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "build" / "test"
 HEARTBEAT = 30.0  # seconds between signs of life of a long step
 TAIL = 60  # lines of a failed step's output that are shown
+SHORT = 200  # characters of a failed test's message that the closing lines hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Outcome:
     skipped: int
     seconds: float
     note: str = ""
+    failures: t.Sequence[str] = ()
 
 
 def pytest_step(name: str, group: str, folder: str, *options: str, venv: str = ".venv", minutes: float = 10.0) -> Step:
@@ -114,18 +116,21 @@ def environment(step: Step) -> dict[str, str]:
     return values | dict(step.environment)
 
 
-def count_junit(report: Path) -> tuple[int, int, int]:
-    """Return (passed, failed, skipped) of a JUnit file; errors count as failed."""
-    passed = failed = skipped = 0
+def read_junit(report: Path) -> tuple[int, int, list[str]]:
+    """Return how many tests of a JUnit file passed and were skipped, and a line about each that failed or broke."""
+    passed = skipped = 0
+    failures: list[str] = []
     for case in ET.parse(report).getroot().iter("testcase"):
-        tags = {child.tag for child in case}
-        if tags & {"failure", "error"}:
-            failed += 1
-        elif "skipped" in tags:
+        marks = {child.tag: child for child in case}
+        bad = marks.get("failure", marks.get("error"))
+        if bad is not None:
+            first = next(iter(bad.get("message", "").splitlines()), "")
+            failures.append(f"{case.get('classname', '')}::{case.get('name', '')}: {first[:SHORT]}")
+        elif "skipped" in marks:
             skipped += 1
         else:
             passed += 1
-    return passed, failed, skipped
+    return passed, skipped, failures
 
 
 def last_line(log: Path) -> str:
@@ -174,9 +179,9 @@ def run_step(step: Step) -> Outcome:
     seconds = time.monotonic() - started
     if not step.junit or not step.report.exists():
         return Outcome(int(code == 0), int(code != 0), 0, seconds, note)
-    passed, failed, skipped = count_junit(step.report)
+    passed, skipped, failures = read_junit(step.report)
     # pytest can fail without a failed test, when nothing was collected, say.
-    return Outcome(passed, failed or int(code != 0), skipped, seconds, note)
+    return Outcome(passed, len(failures) or int(code != 0), skipped, seconds, note, failures)
 
 
 def show_failure(step: Step) -> None:
@@ -218,9 +223,12 @@ def main(arguments: list[str]) -> int:
         details = f", {outcome.passed} passed, {outcome.failed} failed" if step.junit else ""
         details += f", {outcome.skipped} SKIPPED" if outcome.skipped else ""
         print(f"     {step.name}: {verdict} in {outcome.seconds:.0f} s{details} {outcome.note}".rstrip(), flush=True)
-    failing = [name for name, outcome in outcomes.items() if outcome.failed]
-    if failing:
-        print(f"failed steps: {', '.join(failing)}")
+    # Whoever sees only the end of a long log must still read what failed.
+    for name, outcome in outcomes.items():
+        if outcome.failed:
+            print(f"failed step: {name} {outcome.note}".rstrip())
+        for failure in outcome.failures:
+            print(f"     {failure}")
     passed = sum(outcome.passed for outcome in outcomes.values())
     failed = sum(outcome.failed for outcome in outcomes.values())
     print(f"{passed} passed, {failed} failed", flush=True)
