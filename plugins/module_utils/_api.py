@@ -38,7 +38,7 @@ RETRY_BUDGET = 60.0  # seconds of retrying one request when the caller gave no d
 # A create may pass several admission webhooks that each time out after 10 s when they are down (Knative: 20 s).
 REQUEST_TIMEOUT = 40.0
 PAGE_SIZE = 500
-CONFLICT_ATTEMPTS = 5  # of one apply against changes that others make at the same moment
+CONFLICT_ATTEMPTS = 5  # of one write against changes that others make at the same moment
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -351,6 +351,31 @@ class Session:
         self._must_not_predict(kind, {"metadata": {"name": name, "namespace": namespace}})
         path = kind.path(namespace, name, subresource)
         return self._json("patch", "PATCH", path, self._write_query(), patch, MERGE_PATCH)
+
+    def revise(self, kind: Kind, live: Object, patch: t.Callable[[Object], Object]) -> tuple[Object, Object]:
+        """Merge-patch an object with what `patch` makes of it; return it as it was and as it is.
+
+        A patch that another's change came before is made anew from what that change left. An object that was deleted,
+        or replaced by one of its name, is left alone: the ApiError 409 is raised.
+        """
+        for _attempt in range(CONFLICT_ATTEMPTS - 1):
+            try:
+                return live, self._revise(kind, live, patch(live))
+            except ApiError as exc:
+                if not exc.conflict:
+                    raise
+                again = self.get(kind, live["metadata"]["name"], live["metadata"].get("namespace"))
+                if again is None or again["metadata"]["uid"] != live["metadata"]["uid"]:
+                    raise
+                self.count("retries")
+                live = again
+        return live, self._revise(kind, live, patch(live))
+
+    def _revise(self, kind: Kind, live: Object, patch: Object) -> Object:
+        metadata = live["metadata"]
+        read = {"resourceVersion": metadata["resourceVersion"]}
+        full = {**patch, "metadata": {**patch.get("metadata", {}), **read}}
+        return self.patch(kind, metadata["name"], metadata.get("namespace"), full)
 
     def apply(self, kind: Kind, body: Object, *, force: bool = False, dry_run: bool = False) -> Object:
         """Server-side apply with our field manager. Without `force`, fields of others raise ApiError 409."""

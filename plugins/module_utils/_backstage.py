@@ -225,7 +225,6 @@ def release(platform: Object, uid: str) -> Object:
     rest = [each for each in metadata.get("ownerReferences") or [] if each.get("uid") != uid]
     return {
         "metadata": {
-            "resourceVersion": metadata["resourceVersion"],
             "ownerReferences": rest or None,
             "annotations": {RELEASED: ours[0]["name"]} if ours else {},
         }

@@ -54,7 +54,6 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import
 )
 
 KEPT_LABEL = "rhdh.orchestrator/kept"  # on the database Secret that outlives its Backstage, as its data does
-CONFLICT_ATTEMPTS = 3
 
 
 @dataclasses.dataclass
@@ -289,24 +288,17 @@ def write_plugins(module: t.Any, session: Session, scene: Scene, result: dict[st
         metadata = {"name": scene.config_map, "namespace": namespace}
         session.ensure(k.CONFIG_MAP, {"metadata": metadata, "data": {_plugins.KEY: scene.plugins.text}})
         return True
-    for attempt in range(CONFLICT_ATTEMPTS):
-        patch = {
-            "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
-            "data": {_plugins.KEY: scene.plugins.text},
-        }
-        try:
-            session.patch(k.CONFIG_MAP, scene.config_map, namespace, patch)
-            break
-        except ApiError as exc:
-            again = session.get(k.CONFIG_MAP, scene.config_map, namespace) if exc.conflict else None
-            if again is None or attempt == CONFLICT_ATTEMPTS - 1:
-                raise
-            found = again  # somebody else wrote in between: edit what is there now
+
+    def edited(now: Object) -> Object:
+        if now is not found:  # somebody else wrote in between: edit what is there now
             try:
-                text = (found.get("data") or {}).get(_plugins.KEY, "")
+                text = (now.get("data") or {}).get(_plugins.KEY, "")
                 scene.plugins = _plugins.edit(text, scene.row, scene.platform)
             except _plugins.PluginsError as problem:
                 raise InputError([f"ConfigMap {scene.config_map}: {problem}."]) from problem
+        return {"data": {_plugins.KEY: scene.plugins.text}}
+
+    session.revise(k.CONFIG_MAP, found, edited)
     return True
 
 
@@ -390,17 +382,7 @@ def let_go(module: t.Any, session: Session, scene: Scene, result: dict[str, t.An
     if module.check_mode:
         return
     until_seen(module, session, scene, result)
-    for attempt in range(CONFLICT_ATTEMPTS):
-        try:
-            session.patch(
-                scene.platform_kind, _backstage.PLATFORM, scene.names.namespace, _backstage.release(live, uid)
-            )
-            return
-        except ApiError as exc:
-            again = session.get(scene.platform_kind, _backstage.PLATFORM, scene.names.namespace)
-            if not exc.conflict or again is None or attempt == CONFLICT_ATTEMPTS - 1:
-                raise
-            live = again  # its status was written in between
+    session.revise(scene.platform_kind, live, lambda now: _backstage.release(now, uid))
 
 
 def until_seen(module: t.Any, session: Session, scene: Scene, result: dict[str, t.Any]) -> None:

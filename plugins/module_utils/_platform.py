@@ -346,19 +346,9 @@ class Platform:
         The old one is still held by the field manager of that operator: applying ours would add to it.
         """
         self.action, self.after = "patched", merged(live, self._body)
-        for attempt in range(REAPPLIES):
-            if self.session.check_mode:
-                return
-            version = {"resourceVersion": live["metadata"]["resourceVersion"], "annotations": {RELEASED: None}}
-            try:
-                patch = {"metadata": version, "spec": spec}
-                self._watch_patch(live, self.session.patch(k.SONATAFLOW_PLATFORM, self.name, self.namespace, patch))
-                return
-            except ApiError as exc:
-                again = self.session.get(k.SONATAFLOW_PLATFORM, self.name, self.namespace)
-                if not exc.conflict or again is None or attempt == REAPPLIES - 1:
-                    raise
-                live = again  # its status was written in between
+        if not self.session.check_mode:
+            patch = {"metadata": {"annotations": {RELEASED: None}}, "spec": spec}
+            self._watch_patch(*self.session.revise(k.SONATAFLOW_PLATFORM, live, lambda _now: patch))
 
     def _watch_patch(self, before: Object, after: Object) -> None:
         """Remember what a patch changed, so that the wait sees whether it stays."""

@@ -175,6 +175,46 @@ def test_ensure_raises_a_conflict_about_the_ownership_of_fields(api, session):
     assert caught.value.foreign_fields
 
 
+def revision(number, data, uid="u1"):
+    obj = config_map(data)
+    obj["metadata"] |= {"resourceVersion": str(number), "uid": uid}
+    return obj
+
+
+def one_more(live):
+    return {"data": {**live["data"], "ours": "x"}}
+
+
+def test_revise_makes_its_patch_anew_from_what_a_change_in_between_left(api, session):
+    first, second = revision(1, {"a": "1"}), revision(2, {"a": "2"})
+    api.script += [(409, {"reason": "Conflict"}), (200, second), (200, revision(3, {"a": "2", "ours": "x"}))]
+    before, after = session.revise(CONFIG_MAP, first, one_more)
+    assert (before["metadata"]["resourceVersion"], after["metadata"]["resourceVersion"]) == ("2", "3")
+    assert api.seen[0]["body"] == {"metadata": {"resourceVersion": "1"}, "data": {"a": "1", "ours": "x"}}
+    assert api.seen[2]["body"] == {"metadata": {"resourceVersion": "2"}, "data": {"a": "2", "ours": "x"}}
+    assert session.requests["retries"] == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "requests"),
+    [
+        ([(409, {}), (404, {})], 2),  # deleted meanwhile
+        ([(409, {}), (200, revision(2, {}, uid="u2"))], 2),  # replaced by one of its name
+        ([(404, {})], 1),
+        (
+            [*[(409, {}), (200, revision(2, {}))] * (_api.CONFLICT_ATTEMPTS - 1), (409, {})],
+            2 * _api.CONFLICT_ATTEMPTS - 1,
+        ),
+    ],
+)
+def test_revise_raises_what_it_cannot_settle(api, session, answers, requests):
+    api.script += answers
+    with pytest.raises(_api.ApiError) as caught:
+        session.revise(CONFIG_MAP, revision(1, {}), one_more)
+    assert caught.value.status == answers[0][0]
+    assert len(api.seen) == requests
+
+
 def test_check_mode_predicts_and_sends_no_mutation(api, session):
     session.check_mode = True
     api.script += [(404, {}), (200, config_map({"a": "0"})), (200, config_map({"a": "1"})), (200, {})]

@@ -268,7 +268,7 @@ def test_a_platform_is_let_go_of_and_had_back() -> None:
     ours = owned("SonataFlowPlatform", b.PLATFORM, "u1")
     ours["metadata"]["resourceVersion"] = "7"
     patch = b.release(ours, "u1")["metadata"]
-    assert patch == {"resourceVersion": "7", "ownerReferences": None, "annotations": {b.RELEASED: "dh"}}
+    assert patch == {"ownerReferences": None, "annotations": {b.RELEASED: "dh"}}
     database = _database.hub_database("dh", "t3")
     postgresql = {"postgresql": database.persistence(b.PLATFORM, "data_index")}
     free = {

@@ -15,6 +15,25 @@ Schema = Mapping[str, Any]
 
 KEEP = "x-kubernetes-preserve-unknown-fields"
 
+# Fields that came after the real CRD at hand was published; seen on live objects of newer operators.
+NEWER = {
+    "sonataflowplatforms.sonataflow.org": {
+        ".spec.services.dataIndex.persistence.dbMigrationStrategy",
+        ".spec.services.jobService.persistence.dbMigrationStrategy",
+        ".status.sonataFlowPlatformDBMigrationPhase",
+        ".status.sonataFlowPlatformDBMigrationPhase.dbMigrationStatus",
+        ".status.sonataFlowPlatformDBMigrationPhase.message",
+        ".status.sonataFlowPlatformDBMigrationPhase.reason",
+    },
+    "sonataflows.sonataflow.org": {
+        ".spec.persistence.dbMigrationStrategy",
+        ".status.finalizerAttempts",
+        ".status.lastTimeFinalizerAttempt",
+        ".status.replicas",
+        ".status.selector",
+    },
+}
+
 
 def definitions(folder: Path) -> dict[str, dict[str, Any]]:
     """Return name -> CustomResourceDefinition for every YAML file below `folder`."""

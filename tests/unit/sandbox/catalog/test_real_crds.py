@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from sandbox.catalog import build
-from tests.unit.sandbox.catalog.schemas import KEEP, Schema, definitions, fields, problems, schema_of
+from tests.unit.sandbox.catalog.schemas import KEEP, NEWER, Schema, definitions, fields, problems, schema_of
 
 SHARED = Path(__file__).resolve().parents[5] / "shared"
 REAL = SHARED / "crds"
@@ -35,24 +35,6 @@ PAIRS = [
     ("strimzi-1", "amq-streams", "3.2.1-10"),
 ]
 
-# Fields that came after the real CRD at hand was published; seen on live objects of newer operators.
-NEWER = {
-    "sonataflowplatforms.sonataflow.org": {
-        ".spec.services.dataIndex.persistence.dbMigrationStrategy",
-        ".spec.services.jobService.persistence.dbMigrationStrategy",
-        ".status.sonataFlowPlatformDBMigrationPhase",
-        ".status.sonataFlowPlatformDBMigrationPhase.dbMigrationStatus",
-        ".status.sonataFlowPlatformDBMigrationPhase.message",
-        ".status.sonataFlowPlatformDBMigrationPhase.reason",
-    },
-    "sonataflows.sonataflow.org": {
-        ".spec.persistence.dbMigrationStrategy",
-        ".status.finalizerAttempts",
-        ".status.lastTimeFinalizerAttempt",
-        ".status.replicas",
-        ".status.selector",
-    },
-}
 # One schema of ours for two API versions: allowed values are those of either.
 SHARED_SCHEMA = {"kafkas.kafka.strimzi.io"}
 # Validation words: ours may leave a check out, but must not say something else.
