@@ -18,6 +18,7 @@ from sandbox.cluster import lifecycle
 
 SLOW = 30.0  # seconds that every operator takes until it is ready
 AGAIN = 3  # re-runs of each, of which the fastest counts
+OFTEN = 8  # re-runs where the difference is small, and OLM is busy on the same cores
 STALE = 1000  # InstallPlans that nobody needs any more
 SURPLUS = 500  # OLM tidies up a few at a time while we measure
 OURS, START, PEER, SCRIPT = "olm_ours.yml", "olm_start.yml", "olm.yml", "olm.sh"
@@ -101,12 +102,14 @@ def _again(lab: Lab, script: float) -> t.Iterator[Row]:
         unit="requests",
         note=f"for each operator, against the goal; {their_each:.1f} by kubernetes.core",
     )
+    before_crowd = min(lab.peer(OURS) for _ in range(OFTEN))
     crowd(lab)
-    stale = min(lab.peer(OURS) for _ in range(AGAIN))
+    stale = min(lab.peer(OURS) for _ in range(OFTEN))
     left = plans(lab)
     if left < STALE:
         raise BenchmarkFailed(f"olm.stale: only {left} stale plans were left in the end, OLM has removed the others")
-    yield Row("olm.stale", stale, limit=ours, goal=1.2, note=f"{nothing}, with {left} stale InstallPlans, against none")
+    what = f"{nothing}, with {left} stale InstallPlans, against none"
+    yield Row("olm.stale", stale, limit=before_crowd, goal=1.2, note=what)
 
 
 def crowd(lab: Lab) -> None:
