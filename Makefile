@@ -8,11 +8,12 @@ ANY_PYTHON := $(firstword $(foreach name,$(PYTHON) python3 python3.14 python3.13
 VENV := .venv/bin
 RUN := $(VENV)/python tests/tools/run.py
 export PYTHON
+OPTIONS := $(if $(JOBS),--jobs $(JOBS)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(LOAD),--load $(LOAD))
 
-.PHONY: help venv venv-newest demo proof down test lint unit sanity conformance integration molecule bench build docs lock clean
+.PHONY: help venv venv-newest venv-second demo proof down test check lint unit sanity conformance integration molecule bench build docs lock clean
 
 help:  ## Show this list.
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
+	@sed -nE 's/^([a-z -]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 venv:  ## Make the Python environment from the lock file (nothing to do when it is complete).
 	@test -n "$(ANY_PYTHON)" || { echo "error: no python3 is on PATH; Python 3.11 or newer is needed" >&2; exit 1; }
@@ -30,29 +31,18 @@ proof: venv  ## Verify and prove what the demonstration installed; install nothi
 down: venv  ## Stop everything that demo, test, molecule and bench may have left running.
 	@$(VENV)/python tests/tools/down.py
 
-test: venv  ## Prove the project: every check and test, with one closing line.
+# AREA=olm,platform  CHANGED=1  JOBS=3 (sandboxes at once)  REPEAT=3  LOAD=2 (busy processes beside): see docs/development.md.
+test: venv venv-second  ## Prove the project; AREA=<area> one area, CHANGED=1 what your changes touch.
+	@$(RUN) $(OPTIONS) $(if $(CHANGED),--changed) $(or $(AREA),$(if $(CHANGED),,all))
+
+check: venv  ## What to run every few minutes: lint, types, unit tests, one whole install.
+	@$(RUN) $(OPTIONS) check
+
+lint unit sanity conformance integration molecule: venv venv-second  ## One part of make test.
+	@$(RUN) $(OPTIONS) $@
+
+venv-second:
 	@$(ANY_PYTHON) tests/tools/venv.py newest || test $$? -eq 3
-	@$(RUN) all
-
-lint: venv  ## Linters, types, documentation and changelog checks.
-	@$(RUN) lint
-
-unit: venv  ## Unit and contract tests on the rows that are here; no cluster.
-	@$(ANY_PYTHON) tests/tools/venv.py newest || test $$? -eq 3
-	@$(RUN) unit
-
-sanity: venv  ## ansible-test sanity, without any ignore entry.
-	@$(ANY_PYTHON) tests/tools/venv.py newest || test $$? -eq 3
-	@$(RUN) sanity
-
-conformance: venv  ## Stand-ins against the recorded behaviour of the real operators.
-	@$(RUN) conformance
-
-integration: venv  ## Tests on a sandbox.
-	@$(RUN) integration
-
-molecule: venv  ## The molecule scenarios, against the built and installed collection.
-	@$(RUN) molecule
 
 bench: venv  ## Measure; ONLY=<area> for one area. Results in build/bench/.
 	@$(VENV)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY))
@@ -60,9 +50,10 @@ bench: venv  ## Measure; ONLY=<area> for one area. Results in build/bench/.
 build: venv  ## Build the collection's tarball into build/.
 	@$(VENV)/python -m sandbox.artifact build/collections
 
-docs: venv  ## Write the role tables into the READMEs, and the table of states that end a wait.
+docs: venv  ## Write the tables: role variables, states that end a wait, measured steps of make test.
 	@$(VENV)/python tests/tools/docs.py
 	@$(VENV)/python tests/tools/states.py
+	@$(VENV)/python tests/tools/measured.py
 
 lock: venv venv-newest  ## Write the hashed lock files anew from requirements/*.in.
 	@$(VENV)/python tests/tools/lock.py

@@ -35,7 +35,9 @@ def requests(log: Path, since: int = 0, user: str = PEOPLE) -> t.Iterator[dict[s
     if not log.exists():
         return
     with log.open("rb") as stream:
-        stream.seek(since if since <= log.stat().st_size else 0)  # a reset starts the log anew
+        if 0 < since <= log.stat().st_size:  # a reset starts the log from nothing
+            stream.seek(since - 1)
+            stream.readline()  # the mark may be within a line that was being written
         for line in stream:
             if not line.endswith(b"\n"):
                 return  # still being written

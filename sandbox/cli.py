@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
         "snapshot", _snapshot, "keep objects, volumes and settings under a name; without a name list what there is"
     )
     made.add_argument("snapshot", nargs="?", metavar="NAME")
+    made.add_argument("--from", dest="source", metavar="SANDBOX", help="copy the snapshot of another sandbox")
     with_timeout(made)
     made = command("reset", _reset, "put objects, volumes and settings back to a snapshot, and begin a new audit log")
     made.add_argument("snapshot", nargs="?", default=lifecycle.PRISTINE, metavar="NAME", help="default: %(default)s")
@@ -147,6 +148,9 @@ def _destroy(instance: Instance, _options: argparse.Namespace) -> None:
 def _snapshot(instance: Instance, options: argparse.Namespace) -> None:
     if options.snapshot is None:
         print("\n".join(lifecycle.snapshots(instance)))
+        return
+    if options.source:
+        lifecycle.fetch_snapshot(instance, Instance(options.source), options.snapshot)
         return
     lifecycle.snapshot(instance, options.snapshot, timeout=options.timeout)
 

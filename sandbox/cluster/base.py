@@ -28,7 +28,7 @@ def openshift_objects(instance: Instance) -> list[Object]:
     values = {
         "openshift_version": version,
         "openshift_minor": ".".join(version.split(".")[:2]),
-        "sandbox": instance.name,
+        "apps_domain": programs.APPS_DOMAIN,
         "apiserver_port": str(state["ports"]["apiserver"]),
         "opm_port": str(state["ports"]["opm"]),
     }
@@ -118,6 +118,19 @@ def _apply_when_served(client: Client, obj: Object, deadline: float) -> None:
         return True
 
     wait_for(f"{obj['kind']} {obj['metadata']['name']} is accepted", attempt, deadline)
+
+
+def point_nodes(client: Client, port: int) -> None:
+    """Let the API server ask for logs at the port of this start, which the nodes' status may not have yet.
+
+    It is another one after a port was taken by others, and where a snapshot of another sandbox was put back.
+    """
+    for node in (client.get("/api/v1/nodes") or {}).get("items", []):
+        path = f"/api/v1/nodes/{node['metadata']['name']}/status"
+        endpoint = {"kubeletEndpoint": {"Port": port}}
+        if (node.get("status") or {}).get("daemonEndpoints") not in (None, {}, endpoint):
+            change = {"status": {"daemonEndpoints": endpoint}}
+            client.request("PATCH", path, change, "application/merge-patch+json")
 
 
 def catalog_is_ready(client: Client) -> bool:

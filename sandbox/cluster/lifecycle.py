@@ -129,6 +129,7 @@ def _start(instance: Instance, tools: toolbox.Tools, deadline: float, progress: 
             supervisor.start_part(name)
         if base.apply(api, instance, tools, deadline):
             progress.say("CRDs, OpenShift objects, nodes and catalog source applied")
+        base.point_nodes(api, instance.state["ports"]["kubelet"])
         for name in names:
             supervisor.start_part(name)
         wait_for(
@@ -368,6 +369,29 @@ def reset(
     progress.say(f"the sandbox {instance.name!r} is as in the snapshot {name!r}")
 
 
+def fetch_snapshot(instance: Instance, source: Instance, name: str, progress: Progress | None = None) -> None:
+    """Copy a snapshot of another sandbox, which may run meanwhile; `reset` then puts it back in this one.
+
+    Objects in it name no port, no key and no address of the sandbox that they come from. The target need not have been
+    up before.
+    """
+    progress = progress or Progress()
+    check_snapshot_name(name)
+    check_platform()
+    with locked(instance, progress):
+        found = source.snapshots / name
+        if not (found / "complete").exists():
+            there = ", ".join(snapshots(source)) or "none"
+            raise SandboxError(f"the sandbox {source.name!r} has no snapshot {name!r}; it has: {there}")
+        _create(instance)
+        unfinished = instance.snapshots / f".{name}.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _copy(found, unfinished)
+        shutil.rmtree(instance.snapshots / name, ignore_errors=True)
+        unfinished.rename(instance.snapshots / name)
+    progress.say(f"snapshot {name!r} fetched from the sandbox {source.name!r}")
+
+
 def snapshots(instance: Instance) -> list[str]:
     """Return the names of the complete snapshots."""
     return sorted(path.name for path in instance.snapshots.glob("*") if (path / "complete").exists())
@@ -377,6 +401,7 @@ def _copy(source: Path, target: Path) -> None:
     """Copy a file or directory with owners and modes; PostgreSQL refuses data that belongs to somebody else."""
     if not source.exists():
         return
+    target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         shutil.copytree(source, target, symlinks=True, copy_function=_copy_file)
         for path in (source, *source.rglob("*")):

@@ -43,6 +43,8 @@ CLIENTS = (
 )
 POD_CIDR_SIMULATED = "10.97.0.0/16"
 SERVICE_CIDR = "10.96.0.0/16"
+# Domain of the Routes: the same in every sandbox, so that a snapshot of one can be put back in another.
+APPS_DOMAIN = "apps.sandbox.invalid"
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,6 @@ class Program:
 def new_tokens() -> dict[str, str]:
     """Return a random bearer token for people and for each part."""
     return {user: secrets.token_urlsafe(24) for user in (ADMIN, *(f"sandbox-{part}" for part in CLIENTS))}
-
-
-def apps_domain(instance: Instance) -> str:
-    """Return the domain of the sandbox's Routes."""
-    return f"apps.{instance.name}.sandbox.invalid"
 
 
 def openshift_version(instance: Instance) -> str:
@@ -299,7 +296,7 @@ def write_configuration(instance: Instance, parts: t.Iterable[Program]) -> None:
     )
     _private(instance.root / "audit-policy.yaml", json.dumps(audit_policy()))
     extra = settings.get("runtime.images", [], instance.settings_file)
-    _private(instance.root / "kwok.yaml", kwok.render(kwok.image_patterns(extra), apps_domain(instance)))
+    _private(instance.root / "kwok.yaml", kwok.render(kwok.image_patterns(extra), APPS_DOMAIN))
     _private(instance.root / "supervisord.conf", supervisor_configuration(instance, parts))
 
 

@@ -447,6 +447,9 @@ class Logic:
             labels = objects.workflow_labels(workflow, self._images.tag)
             labels["app.kubernetes.io/part-of"] = platform["metadata"]["name"]
             await self._ensure(objects.sink_binding(workflow, f"{name}-sb", name, broker, labels))
+        if not present:  # the operator does not look at a Deployment in the pass that creates it
+            await self._running(workflow, "False", "WaitingForDeployment")
+            return 2.0
         deployment = await self._api.get("apps/v1", "Deployment", home, name)
         created = datetime.datetime.fromisoformat(workflow["metadata"]["creationTimestamp"].replace("Z", "+00:00"))
         age = (datetime.datetime.now(datetime.UTC) - created).total_seconds()

@@ -310,7 +310,7 @@ class Container:
                 self._warn("Unhealthy", f"{report} probe failed: {text}")
             if probe.record(text is None):
                 yield text is None, text or ""
-            await asyncio.sleep(probe.period)
+            await asyncio.sleep(probe.pause)
 
     async def _execute(self, command: list[str], limit: float) -> tuple[int, str]:
         """Run a command inside the container for `limit` seconds; return exit code and output. Raises TimeoutError."""

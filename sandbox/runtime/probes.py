@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 
 MINIMUM_PERIOD = 0.2  # seconds; a scaled-down period must not turn into a busy loop
+STEADY_PERIOD = 1.0  # seconds; the least while all is well: many pods are probed on one machine
 
 
 @dataclass
@@ -45,6 +46,11 @@ class Probe:
             success_threshold=spec.get("successThreshold", 1),
             failure_threshold=failures,
         )
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next attempt: while all is well, and nothing is about to change, there is no hurry."""
+        return max(self.period, STEADY_PERIOD) if self.last and self.verdict else self.period
 
     def record(self, success: bool) -> bool:
         """Count one attempt; return whether the verdict changed."""

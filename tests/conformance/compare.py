@@ -1,67 +1,30 @@
 """Comparison of what a stand-in makes with what the real operator was recorded to make. Pure functions over plain data.
 
-The recordings lie beside the repository, in ../shared/recorded; they are not part of it.
+The facts about the real operators are in tests/recorded.
 """
 
 from __future__ import annotations
 
 import re
 import typing as t
-from pathlib import Path
 
-import yaml
+from tests.recorded import form
+from tests.recorded.form import Moment, Object, plural
 
-Object = dict[str, t.Any]
-RECORDED = Path(__file__).resolve().parents[3] / "shared" / "recorded"
-MISSING = f"NOT COMPARED: the recordings of the real operators are not in {RECORDED}"
+__all__ = ["Moment", "Object", "plural"]
 
-# What the API server fills in by itself: a recorded object has it, one that is only about to be sent does not.
+# What the API server fills in by itself: a stored object has it, one that is only about to be sent does not.
 _DEFAULTS: dict[str, t.Any] = {
+    **form.SERVER_DEFAULTS,
     "clusterIP": ...,
     "clusterIPs": ...,
-    "completionMode": "NonIndexed",
-    "defaultMode": 420,
-    "dnsPolicy": "ClusterFirst",
-    "imagePullPolicy": "IfNotPresent",
-    "internalTrafficPolicy": "Cluster",
     "ipFamilies": ...,
-    "ipFamilyPolicy": "SingleStack",
-    "manualSelector": False,
-    "metadata": {},
-    "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
-    "podManagementPolicy": "OrderedReady",
-    "podReplacementPolicy": "TerminatingOrFailed",
-    "progressDeadlineSeconds": 600,
-    "protocol": "TCP",
-    "resources": {},
-    "restartPolicy": "Always",
-    "revisionHistoryLimit": 10,
-    "schedulerName": "default-scheduler",
-    "scheme": "HTTP",
-    "securityContext": {},
     "selector": ...,
-    "serviceAccount": "default",
-    "sessionAffinity": "None",
     "status": ...,
-    "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}, "type": "RollingUpdate"},
-    "successThreshold": 1,
-    "suspend": False,
-    "terminationGracePeriodSeconds": 30,
-    "terminationMessagePath": "/dev/termination-log",
-    "terminationMessagePolicy": "File",
     "type": ("ClusterIP", "Opaque"),
-    "updateStrategy": {"rollingUpdate": {"partition": 0}, "type": "RollingUpdate"},
-    "volumeMode": "Filesystem",
 }
 _JOB_LABELS = re.compile(r"^(batch\.kubernetes\.io/)?(controller-uid|job-name)$")
 _VOLATILE = ("uid", "resourceVersion", "generation", "creationTimestamp", "_fieldManagers", "selfLink")
-
-
-def load(name: str) -> list[Object]:
-    """Return the objects of one recorded file. Raises FileNotFoundError when it is not there."""
-    text = (RECORDED / name).read_text(encoding="utf-8")
-    text = re.sub(r"^notFound:.*$", "", text, flags=re.MULTILINE)
-    return [each for each in yaml.safe_load_all(text) if each]
 
 
 def pick(objects: t.Iterable[Object], kind: str, name: str | None = None) -> Object:
@@ -98,7 +61,7 @@ def differences(ours: t.Any, recorded: t.Any, path: str = "") -> list[str]:
                 if not _is_default(key, recorded.get(key)):
                     result.append(f"{here}: missing, recorded {recorded[key]!r}")
             elif key not in recorded:
-                if ours[key] not in ({}, []):
+                if ours[key] not in ({}, []) and not form.is_server_default(key, ours[key]):
                     result.append(f"{here}: {ours[key]!r} is not in the recording")
             else:
                 result += differences(ours[key], recorded[key], here)
@@ -108,6 +71,8 @@ def differences(ours: t.Any, recorded: t.Any, path: str = "") -> list[str]:
             return [f"{path}: {_names(ours)} instead of {_names(recorded)}"]
         pairs = enumerate(zip(ours, recorded, strict=True))
         return [line for number, (a, b) in pairs for line in differences(a, b, f"{path}[{number}]")]
+    if form.is_digest(recorded) and isinstance(ours, str) and form.digest(ours) == recorded:
+        return []
     return [] if ours == recorded else [f"{path}: {ours!r} instead of {recorded!r}"]
 
 
@@ -126,51 +91,6 @@ def _is_default(key: str, value: t.Any) -> bool:
 
 def _names(items: list[t.Any]) -> list[t.Any]:
     return [each.get("name", each.get("mountPath", "?")) if isinstance(each, dict) else each for each in items]
-
-
-class Moment(t.NamedTuple):
-    """One line of a timeline: an event of a watch, with the conditions as short texts (`Type=Status/Reason`)."""
-
-    verb: str  # ADD, MOD, DEL
-    kind: str  # lower-case plural
-    name: str
-    conditions: tuple[str, ...]
-    text: str
-
-
-_PLURAL_LINE = re.compile(
-    r"^[\d:.]+ (?P<verb>ADD|MOD|DEL) (?P<kind>[a-z]+) (?P<name>\S+) ?(?P<rest>.*)$",
-)
-_KIND_LINE = re.compile(r"^[\d:.]+ (?P<verb>ADDED|MODIFIED|DELETED) +(?P<kind>\w+)/(?P<name>\S+) (?P<rest>.*)$")
-_CR_LINE = re.compile(r"^[\d:.]+ (?P<verb>ADD|MOD|DEL) (?P<kind>[A-Z]\w+) (?P<name>\S+) ?(?P<rest>.*)$")
-
-
-def plural(kind: str) -> str:
-    """Return the lower-case plural of a kind."""
-    word = kind.lower()
-    return f"{word[:-1]}ies" if word.endswith("y") else word if word.endswith("s") else f"{word}s"
-
-
-def timeline(name: str) -> list[Moment]:
-    """Return a recorded timeline. Names carry the namespace when the recording does (`namespace/name`)."""
-    result = []
-    for line in (RECORDED / name).read_text(encoding="utf-8").splitlines():
-        match = _PLURAL_LINE.match(line) or _KIND_LINE.match(line) or _CR_LINE.match(line)
-        if not match:
-            continue
-        rest, kind = match["rest"], match["kind"]
-        lower = kind if kind.islower() else plural(kind)
-        result.append(Moment(match["verb"][:3], lower, match["name"], _conditions(rest), rest))
-    return result
-
-
-def _conditions(rest: str) -> tuple[str, ...]:
-    written = re.findall(r'"type": "(\w+)", "status": "(\w+)"(?:, "reason": "(\w*)")?', rest)
-    if written:  # conditions as JSON, possibly cut off
-        fields = ("type", "status", "reason")
-        return short_conditions(dict(zip(fields, each, strict=True)) for each in written)
-    listed = re.findall(r"\b([A-Z]\w+)=(True|False|Unknown)(?:/([A-Z]\w*))?(?=[;\]( ]|$)", rest)
-    return tuple(f"{kind}={status}" + (f"/{reason}" if reason else "") for kind, status, reason in listed)
 
 
 def short_conditions(conditions: t.Iterable[Object]) -> tuple[str, ...]:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
-import time
 import typing as t
-from pathlib import Path
 
 import pytest
 
-from sandbox import settings
-from sandbox.cluster import tools
 from sandbox.paths import Instance
+from tests.toolkit import cluster as toolkit
+from tests.toolkit.cluster import where
+from tests.toolkit.fixtures import collections, instance, stopped_at_the_end
+from tests.toolkit.wait import until
 
 from . import compare
 from .compare import Moment, Object
 
-ROOT = Path(__file__).resolve().parents[2]
-NAME = "conformance"
+__all__ = ["collections", "instance", "stopped_at_the_end"]
 PACKAGES = {  # package -> namespace, channel, CSV
     "serverless-operator": ("openshift-serverless", "stable-1.37"),
     "logic-operator": ("openshift-serverless-logic", "stable"),
@@ -28,40 +26,30 @@ PACKAGES = {  # package -> namespace, channel, CSV
 }
 
 
-def eventually(what: str, check: t.Callable[[], t.Any], seconds: float = 120) -> t.Any:
-    """Return the first true answer of `check`, asked twice a second; fail after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = check()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.5)
-
-
 class Recorder:
     """What happens to objects of some kinds in one namespace, in the order of the API server's own revisions."""
 
-    def __init__(self, cluster: Cluster, namespace: str, kinds: t.Iterable[str]) -> None:
+    def __init__(self, cluster: Cluster, namespace: str | None, kinds: t.Iterable[str]) -> None:
+        self._cluster = cluster
         self._events: list[tuple[int, Moment, Object]] = []
+        self._since = {}
         self._watches = []
-        for kind in kinds:
-            command = cluster.command("get", kind, "-n", namespace, "-o", "json", "--watch", "--output-watch-events")
+        for path in [where(kind, namespace) for kind in kinds]:
+            since = self._list(path)["metadata"]["resourceVersion"]
+            self._since[path] = int(since)
+            command = cluster.kubectl_command("get", "--raw", f"{path}?watch=true&resourceVersion={since}")
             watch = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             threading.Thread(target=self._read, args=(watch,), daemon=True).start()
             self._watches.append(watch)
-        time.sleep(1.5)  # the watches are open then; nothing else tells
+
+    def _list(self, path: str) -> Object:
+        return t.cast(Object, self._cluster.api.request("GET", path))
 
     def _read(self, watch: subprocess.Popen[str]) -> None:
-        decoder, text = json.JSONDecoder(), ""
         assert watch.stdout
         for line in watch.stdout:
-            text += line
-            try:
-                event, _ = decoder.raw_decode(text.lstrip())
-            except ValueError:
-                continue
-            text, body = "", event["object"]
+            event = json.loads(line)
+            body = event["object"]
             meta, status = body["metadata"], body.get("status") or {}
             moment = Moment(
                 event["type"][:3],
@@ -73,8 +61,14 @@ class Recorder:
             self._events.append((int(meta["resourceVersion"]), moment, body))
 
     def stop(self) -> list[Moment]:
-        """Return all moments and stop watching."""
-        time.sleep(1)
+        """Return all moments up to now and stop watching."""
+        there = [
+            (int(item["metadata"]["resourceVersion"]), since)
+            for path, since in self._since.items()
+            for item in self._list(path)["items"]
+        ]
+        wanted = {revision for revision, since in there if revision > since}
+        until("what is there now was seen", lambda: wanted <= {revision for revision, _, _ in self._events})
         for watch in self._watches:
             watch.kill()
             watch.wait()
@@ -86,46 +80,12 @@ class Recorder:
         return sorted(found, key=lambda body: int(body["metadata"]["resourceVersion"]))
 
 
-class Cluster:
-    """The sandbox under test, by kubectl."""
+class Cluster(toolkit.Cluster):
+    """The sandbox under test, and what happens in it."""
 
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
-        self._kubectl = str(tools.directory() / "bin" / "kubectl")
-
-    def command(self, *arguments: str) -> list[str]:
-        """Return a kubectl command line for this sandbox."""
-        return [self._kubectl, "--kubeconfig", str(self.instance.kubeconfig), *arguments]
-
-    def run(self, *arguments: str, given: t.Any = None) -> str:
-        """Run kubectl and return its output; `given` objects are its standard input."""
-        text = None if given is None else json.dumps({"apiVersion": "v1", "kind": "List", "items": given})
-        done = subprocess.run(self.command(*arguments), input=text, text=True, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def apply(self, *bodies: Object) -> None:
-        """Create or change objects."""
-        self.run("apply", "-f", "-", given=list(bodies))
-
-    def get(self, *arguments: str) -> Object | None:
-        """Return an object (or a list), None when it does not exist."""
-        text = self.run("get", *arguments, "-o", "json", "--ignore-not-found")
-        return t.cast(Object, json.loads(text)) if text.strip() else None
-
-    def record(self, namespace: str, *kinds: str) -> Recorder:
+    def record(self, namespace: str | None, *kinds: str) -> Recorder:
         """Start to record what happens to objects of these kinds."""
         return Recorder(self, namespace, kinds)
-
-    def set(self, **values: t.Any) -> None:
-        """Set switches of the sandbox; two underscores stand for a dot, None removes one."""
-        settings.update(self.instance.settings_file, {key.replace("__", "."): value for key, value in values.items()})
-
-
-def _sandbox(*arguments: str) -> None:
-    command = [sys.executable, "-m", "sandbox", "--name", NAME, *arguments]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 def _subscribe(package: str, namespace: str, channel: str) -> list[Object]:
@@ -146,26 +106,19 @@ def _subscribe(package: str, namespace: str, channel: str) -> list[Object]:
 def _with_operators(place: Cluster) -> Cluster:
     """Install the operators and return when every CSV has succeeded."""
     for package, (namespace, channel) in PACKAGES.items():
-        place.apply(*_subscribe(package, namespace, channel))
+        place.apply(_subscribe(package, namespace, channel))
     for namespace, _ in PACKAGES.values():
 
         def installed(namespace: str = namespace) -> bool:
-            found = place.get("clusterserviceversions", "-n", namespace) or {"items": []}
-            own = [each for each in found["items"] if "olm.copiedFrom" not in (each["metadata"].get("labels") or {})]
+            found = place.all("ClusterServiceVersion", namespace)
+            own = [each for each in found if "olm.copiedFrom" not in (each["metadata"].get("labels") or {})]
             return bool(own) and all((each.get("status") or {}).get("phase") == "Succeeded" for each in own)
 
-        eventually(f"the operator in {namespace} is installed", installed, 240)
+        place.until(f"the operator in {namespace} is installed", installed, 240)
     return place
 
 
-@pytest.fixture(scope="session")
-def cluster() -> t.Iterator[Cluster]:
-    """A pristine sandbox with the three operators, stopped at the end."""
-    if not compare.RECORDED.is_dir():
-        pytest.skip(compare.MISSING)
-    try:
-        _sandbox("up")
-        _sandbox("reset")
-        yield _with_operators(Cluster(Instance(NAME)))
-    finally:
-        _sandbox("down")
+@pytest.fixture(scope="module")
+def cluster(instance: Instance) -> Cluster:
+    """A pristine sandbox with the three operators."""
+    return _with_operators(Cluster(instance))

@@ -10,11 +10,10 @@ import pytest
 from sandbox.operators import _hub_objects as hub_objects
 from sandbox.operators import _logic_objects as logic
 from sandbox.operators import hub
+from tests import recorded as recorded_facts
 
 from . import compare
 from .compare import Object
-
-pytestmark = pytest.mark.skipif(not compare.RECORDED.is_dir(), reason=compare.MISSING)
 
 KOGITO = "docker.io/apache/incubator-kie-kogito"
 IMAGES = logic.Images(
@@ -40,7 +39,7 @@ def check(ours: Object, recorded: Object) -> None:
     ["a-platform-ready.yaml", "a-variant-sf-j1.yaml", "a-variant-sf-j2.yaml", "b-crashloop.yaml", "g-sf-mig.yaml"],
 )
 def test_platform_deployments(file: str, service: str) -> None:
-    recorded = compare.load(f"logic-operator/{file}")
+    recorded = recorded_facts.load(f"logic-operator/{file}")
     platform = compare.pick(recorded, "SonataFlowPlatform")
     platform["metadata"].setdefault("uid", "0")
     ours = logic.deployment(platform, service, IMAGES)
@@ -49,7 +48,7 @@ def test_platform_deployments(file: str, service: str) -> None:
 
 
 def test_platform_services() -> None:
-    recorded = compare.load("logic-operator/a-platform-ready.yaml")
+    recorded = recorded_facts.load("logic-operator/a-platform-ready.yaml")
     platform = compare.pick(recorded, "SonataFlowPlatform")
     platform["metadata"].setdefault("uid", "0")
     for service in (logic.DATA_INDEX, logic.JOBS):
@@ -58,16 +57,16 @@ def test_platform_services() -> None:
 
 
 def test_platform_properties() -> None:
-    platform = compare.pick(compare.load("logic-operator/a-platform-ready.yaml"), "SonataFlowPlatform")
+    platform = compare.pick(recorded_facts.load("logic-operator/a-platform-ready.yaml"), "SonataFlowPlatform")
     platform["metadata"].setdefault("uid", "0")
-    recorded = compare.load("logic-operator/a-configmaps.yaml")
+    recorded = recorded_facts.load("logic-operator/a-configmaps.yaml")
     for service in (logic.DATA_INDEX, logic.JOBS):
         ours = logic.properties(platform, service, "main")
         check(ours, compare.pick(recorded, "ConfigMap", ours["metadata"]["name"]))
 
 
 def test_defaulted_spec() -> None:
-    recorded = compare.pick(compare.load("logic-operator/a-platform-ready.yaml"), "SonataFlowPlatform")["spec"]
+    recorded = compare.pick(recorded_facts.load("logic-operator/a-platform-ready.yaml"), "SonataFlowPlatform")["spec"]
     bare = copy.deepcopy(recorded)
     del bare["build"], bare["devMode"]
     for service in bare["services"].values():
@@ -77,7 +76,7 @@ def test_defaulted_spec() -> None:
 
 
 def test_eventing_objects() -> None:
-    recorded = compare.load("logic-operator/c3-broker-ready-sinkbinding-not-ready.yaml")
+    recorded = recorded_facts.load("logic-operator/c3-broker-ready-sinkbinding-not-ready.yaml")
     platform = compare.pick(recorded, "SonataFlowPlatform")
     platform["metadata"]["uid"] = compare.pick(recorded, "Trigger")["metadata"]["ownerReferences"][0]["uid"]
     names = []
@@ -92,12 +91,12 @@ def test_eventing_objects() -> None:
     labels = logic.labels_of(platform, full, logic.JOBS, "main")
     ours = logic.sink_binding(platform, f"{full}-sb", full, broker, labels)
     check(ours, compare.pick(recorded, "SinkBinding"))
-    injected = compare.load("logic-operator/c4-sinkbinding-ready.yaml")
+    injected = recorded_facts.load("logic-operator/c4-sinkbinding-ready.yaml")
     check(logic.properties(platform, logic.JOBS, "main"), compare.pick(injected, "ConfigMap"))
 
 
 def test_migration_job() -> None:
-    recorded = compare.load("logic-operator/g-sf-mig.yaml")
+    recorded = recorded_facts.load("logic-operator/g-sf-mig.yaml")
     platform = compare.pick(recorded, "SonataFlowPlatform")
     platform["metadata"].setdefault("uid", "0")
     check(logic.migration_job(platform, IMAGES), compare.pick(recorded, "Job"))
@@ -105,7 +104,7 @@ def test_migration_job() -> None:
 
 @pytest.mark.parametrize("file", ["f-workflow-running.yaml", "f-workflow-with-broker.yaml"])
 def test_workflow_objects(file: str) -> None:
-    recorded = compare.load(f"logic-operator/{file}")
+    recorded = recorded_facts.load(f"logic-operator/{file}")
     workflow = compare.pick(recorded, "SonataFlow")
     workflow["metadata"].setdefault("uid", "0")
     platform = {"metadata": {"name": workflow["status"]["platform"]["name"]}}
@@ -129,7 +128,7 @@ def test_workflow_objects(file: str) -> None:
 
 
 def _hub(release: str) -> tuple[list[Object], Object, Object, hub_objects.Images]:
-    recorded = compare.load(f"rhdh-operator/backstage-{release}-ready.yaml")
+    recorded = recorded_facts.load(f"rhdh-operator/backstage-{release}-ready.yaml")
     backstage = compare.pick(recorded, "Backstage")
     backstage["metadata"].setdefault("uid", "0")
     images = hub_objects.Images(
@@ -216,7 +215,7 @@ def _without_data(body: Object) -> Object:
     ],
 )
 def test_deployed_condition(file: str) -> None:
-    recorded = compare.load(f"rhdh-operator/{file}")
+    recorded = recorded_facts.load(f"rhdh-operator/{file}")
     name = file.split("-")[1]
     workload = next(
         each for each in recorded if each["kind"] == "Deployment" and each["metadata"]["name"].startswith("backstage-")

@@ -1,17 +1,23 @@
-"""Run the project's checks and tests, with progress lines, and close with one plain line: `N passed, N failed`.
+"""Run the project's checks and tests side by side, with progress lines, and close with one line: `N passed, N failed`.
 
-    python tests/tools/run.py STEP|GROUP ...
+    python tests/tools/run.py [--jobs N] [--repeat N] [--load N] [--changed] NAME ...
 
-Groups: all, lint, unit, sanity, conformance, integration, molecule. A step's name runs that step alone.
+A NAME is `all`, an area (lint, unit, sanity, conformance, molecule, or a folder below tests/integration), one step,
+`integration` (all of those folders) or `check` (what one runs every few minutes).
+Steps that only compute run one after the other, beside those that mostly wait: these have a pool of sandboxes, each
+with one step at a time, the longest first (schedule.py). A step that fails does not stop the others, and is never
+tried again. pytest's steps count test by test (from their JUnit files), every other step counts as one. Each step's
+full output is kept in build/test/<step>.log. Exit code 1 when anything failed.
 
-A step that fails does not stop the others. pytest's steps count test by test (from their JUnit files), every other step
-counts as one. Each step's full output is kept in build/test/<step>.log. Exit code 1 when anything failed.
+A run that ends in any way, also by SIGKILL, takes its processes with it; its sandboxes are stopped by the next one.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import dataclasses
+import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -19,88 +25,21 @@ import sys
 import threading
 import time
 import typing as t
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-OUT = ROOT / "build" / "test"
-HEARTBEAT = 30.0  # seconds between signs of life of a long step
+import areas
+import schedule
+from results import Outcome, Processor, closing, last_line, read_junit
+from steps import OUT, ROOT, Step, computing, every
+
+HEARTBEAT = 30.0  # seconds between signs of life
 TAIL = 60  # lines of a failed step's output that are shown
-SHORT = 200  # characters of a failed test's message that the closing lines hold
+BUDGET = 18 * 60.0  # seconds that all steps together may take where the tools are built; 30 minutes where they are not
+LANE = "computing"
+DURATIONS = OUT / "durations.json"
 
 
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One command. `junit` steps are pytest's and count their tests; `venv` is the row's environment."""
-
-    name: str
-    group: str
-    command: tuple[str, ...]
-    venv: str = ".venv"
-    junit: bool = False
-    environment: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    minutes: float = 10.0
-
-    @property
-    def log(self) -> Path:
-        return OUT / f"{self.name}.log"
-
-    @property
-    def report(self) -> Path:
-        return OUT / f"{self.name}.xml"
-
-    def here(self) -> bool:
-        """False when the row's environment does not exist on this machine."""
-        return (ROOT / self.venv / ".lock-stamp").exists()
-
-
-@dataclasses.dataclass
-class Outcome:
-    """What a step came to."""
-
-    passed: int
-    failed: int
-    skipped: int
-    seconds: float
-    note: str = ""
-    failures: t.Sequence[str] = ()
-
-
-def pytest_step(name: str, group: str, folder: str, *options: str, venv: str = ".venv", minutes: float = 10.0) -> Step:
-    """A step that runs pytest on a folder and leaves a JUnit file."""
-    command = ("python", "-m", "pytest", "-q", folder, f"--junitxml={OUT / name}.xml", *options)
-    return Step(name, group, command, venv, junit=True, minutes=minutes)
-
-
-def steps() -> list[Step]:
-    """Every step, in the order in which they run: what is quick and near comes first."""
-    tree = {"ANSIBLE_COLLECTIONS_PATH": str(OUT / "tree")}
-    tool = ("python", "tests/tools/in_tree.py")
-    refs = (
-        *("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck"),
-        *("--validate-collection-refs", "dependent", "."),
-    )
-    return [
-        Step("ruff", "lint", ("ruff", "check")),
-        Step("mypy", "lint", ("mypy",)),
-        Step("yamllint", "lint", ("yamllint", "--strict", ".")),
-        Step("ansible-lint", "lint", (*tool, "ansible-lint", "--offline", "--strict"), environment=tree),
-        Step("antsibull-docs", "lint", (*tool, *refs), environment=tree),
-        Step("changelog", "lint", (*tool, "antsibull-changelog", "lint"), environment=tree),
-        pytest_step("unit-primary", "unit", "tests/unit", "-n", "2"),
-        pytest_step("unit-newest", "unit", "tests/unit", "-n", "2", venv=".venv-newest"),
-        Step("sanity-primary", "sanity", ("python", "tests/tools/sanity.py"), minutes=15),
-        Step("sanity-newest", "sanity", ("python", "tests/tools/sanity.py"), ".venv-newest", minutes=15),
-        pytest_step("conformance", "conformance", "tests/conformance", minutes=15),
-        pytest_step(
-            "integration-stack", "integration", "tests/integration", "--ignore=tests/integration/olm", minutes=60
-        ),
-        pytest_step("integration-olm", "integration", "tests/integration/olm", minutes=30),
-        Step("molecule", "molecule", ("python", "tests/tools/molecule.py"), minutes=20),
-    ]  # fmt: skip
-
-
-def environment(step: Step) -> dict[str, str]:
+def environment(step: Step, sandbox: str) -> dict[str, str]:
     """The step's variables: its row's programs first, and nothing of the caller's that would point elsewhere."""
     values = {
         key: value
@@ -110,133 +49,313 @@ def environment(step: Step) -> dict[str, str]:
     }
     values["PATH"] = f"{ROOT / step.venv / 'bin'}{os.pathsep}{values.get('PATH', '')}"
     values["VIRTUAL_ENV"] = str(ROOT / step.venv)
-    values["PYTHONDONTWRITEBYTECODE"] = "1"
     # Whatever looks for collections must not find, or leave, a copy of this one in the user's home.
     values["ANSIBLE_HOME"] = str(OUT / "ansible-home")
+    if sandbox:
+        values["SANDBOX_NAME"] = sandbox
+        values["GOGC"] = "400"  # memory is there, processor time is what the control planes compete for
     return values | dict(step.environment)
 
 
-def read_junit(report: Path) -> tuple[int, int, list[str]]:
-    """Return how many tests of a JUnit file passed and were skipped, and a line about each that failed or broke."""
-    passed = skipped = 0
-    failures: list[str] = []
-    for case in ET.parse(report).getroot().iter("testcase"):
-        marks = {child.tag: child for child in case}
-        bad = marks.get("failure", marks.get("error"))
-        if bad is not None:
-            first = next(iter(bad.get("message", "").splitlines()), "")
-            failures.append(f"{case.get('classname', '')}::{case.get('name', '')}: {first[:SHORT]}")
-        elif "skipped" in marks:
-            skipped += 1
-        else:
-            passed += 1
-    return passed, skipped, failures
+class Run:
+    """One pass over the chosen steps."""
 
-
-def last_line(log: Path) -> str:
-    """The last line that a step has printed, shortened: what it is at."""
-    with contextlib.suppress(OSError, IndexError):
-        text = log.read_bytes()[-2000:].decode(errors="replace")
-        return [line.strip() for line in text.splitlines() if line.strip()][-1][:100]
-    return ""
-
-
-def run_step(step: Step) -> Outcome:
-    """Run one step to its end, its time limit or an interrupt; the step's processes never outlive it."""
-    step.report.unlink(missing_ok=True)
-    started = time.monotonic()
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(HEARTBEAT):
-            print(f"     {step.name}: {time.monotonic() - started:.0f} s ... {last_line(step.log)}", flush=True)
-
-    note = ""
-    with step.log.open("wb") as log:
-        child = subprocess.Popen(
-            step.command,
-            cwd=ROOT,
-            env=environment(step),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
+    def __init__(self, chosen: t.Sequence[Step], pool: t.Sequence[str], seconds: t.Mapping[str, float]) -> None:
+        self._seconds = seconds
+        self._changed = threading.Condition()
+        self._waiting = [step for step in chosen if step.state]
+        self._computing = sorted(
+            (step for step in chosen if not step.state), key=lambda step: -seconds.get(step.name, 0.0)
         )
-        threading.Thread(target=beat, daemon=True).start()
+        self._pool = list(pool)[: len(self._waiting)]
+        self._running: dict[str, tuple[Step, float]] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopped = False
+        self.total = len(chosen)
+        self.begun = time.monotonic()
+        self.outcomes: dict[str, Outcome] = {}
+
+    def run(self) -> dict[str, Outcome]:
+        """Run all steps to their ends; return what each came to."""
+        places = [*([LANE] if self._computing else []), *self._pool]
+        workers = [threading.Thread(target=self._work, args=(place,)) for place in places]
+        for worker in workers:
+            worker.start()
         try:
-            code = child.wait(step.minutes * 60)
-        except subprocess.TimeoutExpired:
-            code, note = 1, f"stopped after {step.minutes:.0f} min"
-        finally:
-            ended.set()
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGTERM)
-                try:
-                    child.wait(20)
-                except subprocess.TimeoutExpired:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
-    seconds = time.monotonic() - started
-    if not step.junit or not step.report.exists():
-        return Outcome(int(code == 0), int(code != 0), 0, seconds, note)
-    passed, skipped, failures = read_junit(step.report)
-    # pytest can fail without a failed test, when nothing was collected, say.
-    return Outcome(passed, len(failures) or int(code != 0), skipped, seconds, note, failures)
+            last = time.monotonic()
+            while any(worker.is_alive() for worker in workers):
+                time.sleep(0.2)
+                if time.monotonic() - last >= HEARTBEAT:
+                    last = time.monotonic()
+                    self._beat()
+        except BaseException:
+            self.stop()
+            for worker in workers:
+                worker.join()
+            raise
+        return self.outcomes
+
+    def stop(self) -> None:
+        """Begin no more steps, and end those that run."""
+        with self._changed:
+            self._stopped = True
+            for child in self._children.values():
+                _let_go(child)
+            self._changed.notify_all()
+
+    def _work(self, place: str) -> None:
+        state = ""
+        while (step := self._next(place, state)) is not None:
+            state = "" if step.mine else step.state
+            self._one(step, place)
+
+    def _next(self, place: str, state: str) -> Step | None:
+        """Take the next step of a place; wait for it where it depends on another one."""
+        with self._changed:
+            while not self._stopped:
+                if place == LANE:
+                    step = self._computing.pop(0) if self._computing else None
+                else:
+                    running = [found for found, _begun in self._running.values()]
+                    step = schedule.pick(self._waiting, running, state, self._seconds)
+                    if step is None and self._waiting:
+                        self._changed.wait()
+                        continue
+                    if step:
+                        self._waiting.remove(step)
+                if step:
+                    self._running[place] = step, time.monotonic()
+                return step
+        return None
+
+    def _one(self, step: Step, place: str) -> None:
+        if step.here():
+            outcome = self._execute(step, place)
+        else:
+            outcome = Outcome(skips=[(step.name, f"THIS ROW IS UNTESTED, there is no {step.venv}")])
+        with self._changed:
+            del self._running[place]
+            self._changed.notify_all()
+            if self._stopped:  # it was ended, so it says nothing
+                return
+            self.outcomes[step.name] = outcome
+            tell(step, outcome, f"{len(self.outcomes):>2}/{self.total} [{time.monotonic() - self.begun:>4.0f} s]")
+
+    def _execute(self, step: Step, place: str) -> Outcome:
+        """Run one step to its end or its time limit; its processes never outlive it."""
+        step.report.unlink(missing_ok=True)
+        started, outcome = time.monotonic(), Outcome()
+        leash = [str(ROOT / ".venv" / "bin" / "python"), str(Path(__file__).with_name("leash.py"))]
+        with step.log.open("wb") as log:
+            child = subprocess.Popen(
+                [*leash, *step.command],
+                cwd=ROOT,
+                env=environment(step, "" if place == LANE else place),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is answered by letting go of the leash
+            )
+            with self._changed:
+                self._children[place] = child
+                if self._stopped:
+                    _let_go(child)
+            try:
+                code = child.wait(step.minutes * 60)
+            except subprocess.TimeoutExpired:
+                code, outcome.note = 1, f"stopped after {step.minutes:.0f} min"
+                _let_go(child)
+                child.wait()
+        outcome.seconds = time.monotonic() - started
+        if step.junit and step.report.exists():
+            read_junit(step.report, outcome)
+            if code != 0 and not outcome.failed:  # nothing was collected, or an error outside of any test
+                outcome.failed = 1
+        else:
+            outcome.passed, outcome.failed = int(code == 0), int(code != 0)
+        return outcome
+
+    def _beat(self) -> None:
+        with self._changed:
+            running = sorted(self._running.values(), key=lambda item: item[1])
+            now = time.monotonic()
+        names = ", ".join(f"{step.name} ({now - begun:.0f} s)" for step, begun in running)
+        print(f"      [{now - self.begun:>4.0f} s] running: {names}", flush=True)
+        if running:
+            step = running[0][0]
+            print(f"               {step.name}: {last_line(step.log)}", flush=True)
 
 
-def show_failure(step: Step) -> None:
-    """Print the end of a failed step's output."""
-    lines = step.log.read_text(encoding="utf-8", errors="replace").splitlines()
-    for line in lines[-TAIL:]:
-        print(f"     | {line}")
-    print(f"     | (all of it: {step.log.relative_to(ROOT)})", flush=True)
+def _let_go(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        if child.stdin and not child.stdin.closed:
+            child.stdin.close()
 
 
-def select(wanted: t.Sequence[str]) -> list[Step]:
-    """Return the steps of the given names and groups. Raises SystemExit with the list when a name is unknown."""
-    every = steps()
-    known = {"all"} | {step.name for step in every} | {step.group for step in every}
-    unknown = [name for name in wanted if name not in known]
-    if unknown or not wanted:
-        raise SystemExit(f"{__doc__}\nsteps and groups: {', '.join(sorted(known))}")
-    return [step for step in every if {"all", step.name, step.group} & set(wanted)]
+def tell(step: Step, outcome: Outcome, head: str) -> None:
+    """Print how a step has ended, with the end of its output when it has failed."""
+    if outcome.failed:
+        lines = step.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        for line in lines[-TAIL:]:
+            print(f"     | {line}")
+        print(f"     | (all of it: {os.path.relpath(step.log, ROOT)})")
+    verdict = "FAILED" if outcome.failed else "ok"
+    details = f", {outcome.passed} passed, {outcome.failed} failed" if step.junit else ""
+    details += f", {len(outcome.skips)} SKIPPED" if outcome.skips else ""
+    print(f"{head} {step.name}: {verdict} in {outcome.seconds:.0f} s{details} {outcome.note}".rstrip(), flush=True)
+
+
+def select(wanted: t.Sequence[str], changed: bool = False) -> list[Step]:
+    """Return the steps of the given names and areas. Raises SystemExit with the list when a name is unknown."""
+    found = every()
+    names = set(wanted)
+    if changed:
+        touched = areas.touched(areas.changed())
+        for area, reason in sorted(touched.items()):
+            print(f"area {area}: {reason} has changed", flush=True)
+        print(f"areas {', '.join(areas.ALWAYS)}: always", flush=True)
+        names |= {*areas.ALWAYS, *touched}
+        names = {"all"} if areas.EVERYTHING in names else names & {step.area for step in found}
+    for group, members in groups(found).items():
+        if group in names:
+            names = names - {group} | members
+    known = {"all"} | {step.name for step in found} | {step.area for step in found}
+    if names - known or not names:
+        unknown = f"unknown: {', '.join(sorted(names - known))}\n" if names - known else ""
+        known |= set(groups(found))
+        raise SystemExit(f"{__doc__}\n{unknown}areas and steps: {', '.join(sorted(known))}")
+    chosen = [step for step in found if {"all", step.name, step.area} & names]
+    if not {"all", "unit", "unit-primary"} & names:
+        chosen += units(wanted)
+    return chosen
+
+
+def groups(found: t.Sequence[Step]) -> dict[str, set[str]]:
+    """Return names for several areas and steps: all on a sandbox, and what one runs every few minutes."""
+    return {
+        "integration": {step.area for step in found if step.state and step.area not in ("conformance", "molecule")},
+        "check": {"lint", "unit-primary", "install/install"},
+    }
+
+
+def units(names: t.Collection[str]) -> list[Step]:
+    """Return the unit tests of the modules of some areas, so that an area is whole."""
+    own = [sources for area, sources in areas.SOURCES.items() if area in names]
+    prefix = f"{areas.UTILS}/_"
+    patterns = [source.removeprefix(prefix) for sources in own for source in sources if source.startswith(prefix)]
+    folder = ROOT / "tests" / "unit" / areas.UTILS
+    files = sorted({str(path.relative_to(ROOT)) for each in patterns for path in folder.glob(f"test_{each}")})
+    return [computing("unit-of-areas", "unit", *files)] if files else []
+
+
+@contextlib.contextmanager
+def alone() -> t.Iterator[None]:
+    """Refuse to run beside another run of this folder: both would write the same files and use the same sandboxes."""
+    with (OUT / ".lock").open("a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            raise SystemExit(f"error: another run is at work in this folder (process {stream.read()})") from None
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield
+
+
+@contextlib.contextmanager
+def load(processes: int) -> t.Iterator[None]:
+    """Keep so many processes busy, which no test may mind."""
+    busy = [subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+# A busy loop that ends with whoever started it.
+BUSY = "import os, threading\nthreading.Thread(target=lambda: (os.read(0, 1), os._exit(0))).start()\nwhile True: pass"
+
+
+def stop_sandboxes(pool: t.Iterable[str]) -> None:
+    """Stop the sandboxes of the pool, side by side; what they hold is kept for the next run."""
+    command = [str(ROOT / ".venv" / "bin" / "python"), "-m", "sandbox", "--name"]
+    downs = [
+        subprocess.Popen([*command, name, "down"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for name in pool
+    ]
+    for down in downs:
+        down.wait()
+
+
+def once(chosen: t.Sequence[Step], pool: t.Sequence[str]) -> dict[str, Outcome]:
+    """Run the steps once, print the closing lines, and keep how long each step took for the next run."""
+    processor, seconds = Processor(), schedule.measured(DURATIONS)
+    run = Run(chosen, pool, seconds)
+    try:
+        outcomes = run.run()
+    finally:
+        stop_sandboxes(pool)
+    took = {name: round(outcome.seconds, 1) for name, outcome in outcomes.items() if not outcome.failed}
+    known = json.loads(DURATIONS.read_text(encoding="utf-8"))["seconds"] if DURATIONS.exists() else {}
+    DURATIONS.write_text(json.dumps({"seconds": {**known, **took}}, indent=1, sort_keys=True), encoding="utf-8")
+    print("\n".join(closing(outcomes, time.monotonic() - run.begun, BUDGET, processor.idle())), flush=True)
+    return outcomes
+
+
+def number(text: str) -> int:
+    """A count from the command line; empty means none was given."""
+    return int(text or 0)
 
 
 def main(arguments: list[str]) -> int:
-    """Run the steps, print the closing line and return the exit code."""
+    """Run the steps, print the closing lines and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--jobs", type=number, default=0, help="sandboxes at once (default: from cores and memory)")
+    parser.add_argument("--repeat", type=number, default=1, help="run everything so often, and fail when a run fails")
+    parser.add_argument("--load", type=number, default=0, help="busy processes beside the tests")
+    parser.add_argument("--changed", action="store_true", help="the areas that unpushed changes touch")
+    options = parser.parse_args(arguments)
     OUT.mkdir(parents=True, exist_ok=True)
-    chosen = select(arguments)
-    outcomes: dict[str, Outcome] = {}
-    begun = time.monotonic()
-    for number, step in enumerate(chosen, 1):
-        if not step.here():
-            print(
-                f"{number:>2}/{len(chosen)} {step.name}: NOT RUN, {step.venv} is not here: THIS ROW IS UNTESTED",
-                flush=True,
-            )
-            continue
-        print(f"{number:>2}/{len(chosen)} {step.name} ... ({time.monotonic() - begun:.0f} s so far)", flush=True)
-        outcome = outcomes[step.name] = run_step(step)
-        if outcome.failed:
-            show_failure(step)
-        verdict = "FAILED" if outcome.failed else "ok"
-        details = f", {outcome.passed} passed, {outcome.failed} failed" if step.junit else ""
-        details += f", {outcome.skipped} SKIPPED" if outcome.skipped else ""
-        print(f"     {step.name}: {verdict} in {outcome.seconds:.0f} s{details} {outcome.note}".rstrip(), flush=True)
-    # Whoever sees only the end of a long log must still read what failed.
-    for name, outcome in outcomes.items():
-        if outcome.failed:
-            print(f"failed step: {name} {outcome.note}".rstrip())
-        for failure in outcome.failures:
-            print(f"     {failure}")
-    passed = sum(outcome.passed for outcome in outcomes.values())
-    failed = sum(outcome.failed for outcome in outcomes.values())
-    print(f"{passed} passed, {failed} failed", flush=True)
-    return 1 if failed or not passed else 0
+    chosen = select([word for name in options.names for word in name.replace(",", " ").split()], options.changed)
+    sys.path.insert(0, str(ROOT))
+    from tests.toolkit import slots
+
+    os.environ[slots.DIGEST_VARIABLE] = slots.digest()
+    pool = [slots.slot(place) for place in range(1, (options.jobs or schedule.sandboxes()) + 1)]
+    if not any(step.state for step in chosen):
+        pool = []
+    print(f"{len(chosen)} steps, {len(pool)} sandboxes", flush=True)
+    failed: list[list[str]] = []
+    with alone(), load(options.load):
+        slots.prune()
+        for turn in range(max(1, options.repeat)):
+            if turn:
+                print(f"\nrun {turn + 1} of {options.repeat}", flush=True)
+            outcomes = once(chosen, pool)
+            failed.append([name for name, outcome in outcomes.items() if outcome.failed])
+            if not any(outcome.passed for outcome in outcomes.values()):
+                failed[-1].append("nothing was run")
+    if len(failed) > 1:
+        for turn, names in enumerate(failed, 1):
+            print(f"run {turn}: {'failed: ' + ', '.join(names) if names else 'green'}")
+        if any(failed) and not all(failed):
+            print("RED BY CHANCE: some runs failed and others did not; that is a failure")
+    return 1 if any(failed) else 0
+
+
+def interrupted(_number: int, _frame: object) -> t.NoReturn:
+    """End as after Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, interrupted)
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
+        print("interrupted: everything was stopped", file=sys.stderr)
         sys.exit(130)

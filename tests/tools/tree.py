@@ -18,8 +18,11 @@ LEFT_OUT = (
     "requirements",
     "tests/conformance",
     "tests/integration",
+    "tests/toolkit",
     "tests/tools",
+    "tests/unit/recorded",
     "tests/unit/sandbox",
+    "tests/unit/tools",
 )
 
 

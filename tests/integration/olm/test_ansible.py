@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import typing as t
-from pathlib import Path
 
 import pytest
 
 from sandbox import audit
+from tests.toolkit import plays
+from tests.toolkit.cluster import Object
 
-from . import plays
-from .hands import Hands, Object, operator
+from .operators import OlmCluster, operator
+
+pytestmark = pytest.mark.sandbox("traps", mine=True)
 
 MODULE, INFO = "rhdh.orchestrator.olm_operator", "rhdh.orchestrator.olm_operator_info"
 WANTED = [operator("trap-play-a", "play-a", version="1.0.0"), operator("trap-play-b", "play-b")]
@@ -35,10 +37,10 @@ TASKS: dict[str, Object] = {
 
 
 @pytest.fixture(scope="module")
-def played(hands: Hands, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Object]:
+def played(cluster: OlmCluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Object]:
     """The results of all tasks, each with the changes that the API server saw of it."""
     folder = tmp_path_factory.mktemp("play")
-    log = hands.instance.audit_log
+    log = cluster.instance.audit_log
     now = "{{ lookup('ansible.builtin.pipe', 'sleep 0.3; wc -c < " + str(log) + "') }}"
     tasks: list[Object] = [{"ansible.builtin.set_fact": {"mark_begin": now}}]
     for name, task in TASKS.items():
@@ -47,7 +49,7 @@ def played(hands: Hands, collections: Path, tmp_path_factory: pytest.TempPathFac
     names = ["mark_begin", *TASKS, *(f"mark_{name}" for name in TASKS)]
     found = "{{ {" + ", ".join(f"'{name}': {name}" for name in names) + "} | to_json }}"
     tasks.append({"ansible.builtin.copy": {"content": found, "dest": str(folder / "results.json")}})
-    done = plays.run(hands, collections, folder, tasks)
+    done = plays.tasks(cluster, folder, tasks)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     marks = [int(results[f"mark_{name}"]) for name in ("begin", *TASKS)]

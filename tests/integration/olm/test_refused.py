@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from .hands import CATALOG, CATALOGS, CSV, Hands, Object, Outcome, operator, where
+from tests.toolkit.cluster import Object, where
+from tests.toolkit.modules import Outcome
+
+from .operators import CATALOG, CATALOGS, CSV, OlmCluster, operator
+
+pytestmark = pytest.mark.sandbox("traps", mine=True)
 
 
 def refused(done: Outcome, *texts: str) -> Outcome:
@@ -18,8 +23,8 @@ def refused(done: Outcome, *texts: str) -> Outcome:
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_all_that_is_wrong_with_the_input_is_one_message(hands: Hands, check: bool) -> None:
-    done = hands.call(
+def test_all_that_is_wrong_with_the_input_is_one_message(cluster: OlmCluster, check: bool) -> None:
+    done = cluster.call(
         operator("trap-steps", "in", version="1.1.0", approval="Automatic"),
         operator("trap-steps", "Bad_Name"),
         operator("trap-more", "in", version="1.0.0", csv="trap-more.v1.0.0"),
@@ -29,12 +34,12 @@ def test_all_that_is_wrong_with_the_input_is_one_message(hands: Hands, check: bo
     refused(done, "does not hold: OLM would run on", "'Bad_Name' is not a valid", "named twice", "exclude each other")
     assert len(done.result["problems"]) == 5
     assert done.requests == []
-    assert "list is empty" in refused(hands.call(check=check)).message
+    assert "list is empty" in refused(cluster.call(check=check)).message
 
 
-def test_what_does_not_exist_is_told_with_what_does(hands: Hands) -> None:
+def test_what_does_not_exist_is_told_with_what_does(cluster: OlmCluster) -> None:
     """Package, channel, version, CSV, range, catalog: near misses first, and where a version is instead."""
-    done = hands.call(
+    done = cluster.call(
         operator("trap-step", "in"),
         operator("trap-more", "in", channel="stabel"),
         operator("trap-steps", "in", channel="old", version="1.2.0"),
@@ -54,14 +59,14 @@ def test_what_does_not_exist_is_told_with_what_does(hands: Hands) -> None:
     assert len(done.result["problems"]) == 6
 
 
-def test_what_the_cluster_does_not_allow(hands: Hands) -> None:
+def test_what_the_cluster_does_not_allow(cluster: OlmCluster) -> None:
     """Kubernetes too old, group of the wrong mode, two groups, a namespace that is going, what excludes each other."""
-    own, two, going = hands.namespace("", None), hands.namespace("", None, ()), hands.namespace("", None)
-    hands.create("ConfigMap", "held", going, annotations={}, data={})
-    hands.patch("ConfigMap", "held", going, {"metadata": {"finalizers": ["example.com/hold"]}})
-    hands.api.request("DELETE", where("Namespace", None, going))
+    own, two, going = cluster.namespace("", None), cluster.namespace("", None, ()), cluster.namespace("", None)
+    cluster.create("ConfigMap", "held", going, annotations={}, data={})
+    cluster.patch("ConfigMap", "held", going, {"metadata": {"finalizers": ["example.com/hold"]}})
+    cluster.api.request("DELETE", where("Namespace", None, going))
     try:
-        done = hands.call(
+        done = cluster.call(
             operator("trap-kube", "in"),
             operator("trap-all", own),
             operator("trap-more", two),
@@ -82,18 +87,18 @@ def test_what_the_cluster_does_not_allow(hands: Hands) -> None:
         )
         assert len(done.result["problems"]) == 6
     finally:
-        hands.patch("ConfigMap", "held", going, {"metadata": {"finalizers": []}})
+        cluster.patch("ConfigMap", "held", going, {"metadata": {"finalizers": []}})
 
 
-def test_what_is_there_already_and_in_the_way(hands: Hands) -> None:
+def test_what_is_there_already_and_in_the_way(cluster: OlmCluster) -> None:
     """An orphan, a copied CSV, another package with the same CRD, an orphan of another name elsewhere: played CSVs."""
-    orphaned, copied, rival, old = (hands.namespace("", None) for _ in range(4))
-    with hands.stopped("olm", "catalog"):  # they would act on CSVs that nobody installed
-        hands.play_csv("trap-steps.v1.0.0", orphaned)
-        hands.play_csv("trap-more.v1.0.0", copied, labels={"olm.copiedFrom": "other"})
-        hands.play_csv("trap-rival-a.v1.0.0", rival, crds=["prizes.trap-rival.example.com"])
-        hands.play_csv("trap-third.v1.0.0", old, crds=["things.trap-third.example.com"])
-        done = hands.call(
+    orphaned, copied, rival, old = (cluster.namespace("", None) for _ in range(4))
+    with cluster.stopped("olm", "catalog"):  # they would act on CSVs that nobody installed
+        cluster.play_csv("trap-steps.v1.0.0", orphaned)
+        cluster.play_csv("trap-more.v1.0.0", copied, labels={"olm.copiedFrom": "other"})
+        cluster.play_csv("trap-rival-a.v1.0.0", rival, crds=["prizes.trap-rival.example.com"])
+        cluster.play_csv("trap-third.v1.0.0", old, crds=["things.trap-third.example.com"])
+        done = cluster.call(
             operator("trap-steps", orphaned),
             operator("trap-more", copied),
             operator("trap-rival-b", "rival"),
@@ -107,54 +112,54 @@ def test_what_is_there_already_and_in_the_way(hands: Hands) -> None:
             f"things.trap-third.example.com is provided by trap-third.v1.0.0 in {old} already",
         )
         for name, home in (("steps", orphaned), ("more", copied), ("rival-a", rival), ("third", old)):
-            hands.delete(CSV, f"trap-{name}.v1.0.0", home)
+            cluster.delete(CSV, f"trap-{name}.v1.0.0", home)
 
 
-def test_the_catalog_is_down_before(hands: Hands) -> None:
+def test_the_catalog_is_down_before(cluster: OlmCluster) -> None:
     """Nothing is concluded from a package that is not served; what is installed within a range stays, with a word."""
-    home = hands.namespace("", None)
-    with hands.stopped("olm", "catalog"):
-        hands.play_installed("trap-old", home)
-    with hands.stopped("olm", "catalog", "opm"):
-        hands.play_catalog_state("TRANSIENT_FAILURE")
-        fresh = hands.call(operator("trap-more", "in"))
+    home = cluster.namespace("", None)
+    with cluster.stopped("olm", "catalog"):
+        cluster.play_installed("trap-old", home)
+    with cluster.stopped("olm", "catalog", "opm"):
+        cluster.play_catalog_state("TRANSIENT_FAILURE")
+        fresh = cluster.call(operator("trap-more", "in"))
         refused(fresh, f"catalog {CATALOGS}/{CATALOG} is not READY but TRANSIENT_FAILURE", "oc get catalogsource,pods")
-        hands.until("the packages are gone", lambda: not hands.list("PackageManifest", CATALOGS), 30)
-        refused(hands.call(operator("trap-more", "in")), "is not READY but TRANSIENT_FAILURE")
-        kept = hands.call(operator("trap-old", home, version_range=">=1.0.0"), wait_timeout=5)
+        cluster.until("the packages are gone", lambda: not cluster.all("PackageManifest", CATALOGS), 30)
+        refused(cluster.call(operator("trap-more", "in")), "is not READY but TRANSIENT_FAILURE")
+        kept = cluster.call(operator("trap-old", home, version_range=">=1.0.0"), wait_timeout=5)
         assert kept.ending == "ok", kept.message
         assert (kept.result["changed"], kept.writes) == (False, [])
         assert any("cannot be told whether there is something newer than 1.0.0" in text for text in kept.warnings)
 
 
-def test_missing_rights_are_told_at_once_with_the_smallest_roles(hands: Hands, tmp_path: Path) -> None:
+def test_missing_rights_are_told_at_once_with_the_smallest_roles(cluster: OlmCluster, tmp_path: Path) -> None:
     """Nobody's rights; those that the message asks for are enough to install; without one of them it is named."""
-    home = hands.namespace("", None)
-    kubeconfig = hands.token("narrow", home, tmp_path / "narrow")
+    home = cluster.namespace("", None)
+    kubeconfig = cluster.token("narrow", home, tmp_path / "narrow")
     wanted = operator("trap-third", home)
-    done = hands.call(wanted, kubeconfig=kubeconfig)
+    done = cluster.call(wanted, kubeconfig=kubeconfig)
     refused(done, "ClusterRole: list, watch subscriptions", f"Role in namespace {home}: ", "patch installplans.")
     assert len(done.message.splitlines()) <= 15
-    grant(hands, "narrow", home, done.result["roles"])
-    again = hands.call(wanted, kubeconfig=kubeconfig, check=True)
+    grant(cluster, "narrow", home, done.result["roles"])
+    again = cluster.call(wanted, kubeconfig=kubeconfig, check=True)
     assert again.ending == "ok", again.message
     assert again.result["changed"]
-    done = hands.call(wanted, kubeconfig=kubeconfig)
+    done = cluster.call(wanted, kubeconfig=kubeconfig)
     assert done.ending == "ok", done.message
-    stays = hands.call(wanted, kubeconfig=kubeconfig, state="absent")
+    stays = cluster.call(wanted, kubeconfig=kubeconfig, state="absent")
     refused(stays, "delete namespaces", "delete subscriptions.operators.coreos.com, clusterserviceversions.")
-    hands.delete("Role", "narrow", home)
-    last = hands.call(operator("trap-more", home), kubeconfig=kubeconfig)
+    cluster.delete("Role", "narrow", home)
+    last = cluster.call(operator("trap-more", home), kubeconfig=kubeconfig)
     refused(last, "create, get, patch subscriptions.operators.coreos.com", "patch installplans.operators.coreos.com")
 
 
-def grant(hands: Hands, account: str, home: str, roles: list[Object]) -> None:
+def grant(cluster: OlmCluster, account: str, home: str, roles: list[Object]) -> None:
     """Create the roles that were named, bound to the account."""
     subject = {"kind": "ServiceAccount", "name": account, "namespace": home}
     rbac = "rbac.authorization.k8s.io"
     for role in roles:
         namespace = role["metadata"].get("namespace")
         kind = role["kind"]
-        hands.create(kind, account, namespace, rules=role["rules"])
+        cluster.create(kind, account, namespace, rules=role["rules"])
         reference = {"apiGroup": rbac, "kind": kind, "name": account}
-        hands.create(f"{kind}Binding", account, namespace, roleRef=reference, subjects=[subject])
+        cluster.create(f"{kind}Binding", account, namespace, roleRef=reference, subjects=[subject])

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing as t
-from pathlib import Path
 
 import pytest
 
 from sandbox import audit
+from tests.toolkit import plays
+from tests.toolkit.cluster import Object
 
-from . import plays
-from .hands import CREATED, CSV, Hands, Object
+from .operators import CREATED, CSV, OlmCluster
+
+pytestmark = pytest.mark.sandbox("traps", mine=True)
 
 ROLES = {  # role: (namespace, CSV of release 1.10)
     "serverless": ("openshift-serverless", "serverless-operator.v1.37.1"),
@@ -44,16 +46,16 @@ def included(**variables: str) -> list[Object]:
 
 
 @pytest.fixture(scope="module")
-def run(hands: Hands, collections: Path, tmp_path_factory: pytest.TempPathFactory) -> t.Callable[..., Run]:
+def run(cluster: OlmCluster, tmp_path_factory: pytest.TempPathFactory) -> t.Callable[..., Run]:
     """Run a playbook of the roles with some variables; arguments are those of ansible-playbook."""
     folder = tmp_path_factory.mktemp("roles")
 
     def play(*arguments: str, tasks: list[Object] | None = None, **variables: str) -> Run:
-        mark = audit.mark(hands.instance.audit_log)
-        done = plays.run(hands, collections, folder, tasks or included(**variables), *arguments)
+        mark = audit.mark(cluster.instance.audit_log)
+        done = plays.tasks(cluster, folder, tasks or included(**variables), *arguments)
         recap = re.search(r"localhost +: ok=\d+ +changed=(\d+)", done.stdout)
         assert recap, done.stdout + done.stderr
-        writes = audit.count(audit.requests(hands.instance.audit_log, mark))["mutating"]
+        writes = audit.count(audit.requests(cluster.instance.audit_log, mark))["mutating"]
         return Run(done.returncode, int(recap[1]), done.stdout, writes)
 
     return play
@@ -65,15 +67,15 @@ def as_predicted(found: Run, changed: int, *, writes: bool = False) -> None:
     assert bool(found.writes) is writes, found.writes
 
 
-def test_from_nothing_to_nothing_to_do(hands: Hands, run: t.Callable[..., Run]) -> None:
+def test_from_nothing_to_nothing_to_do(cluster: OlmCluster, run: t.Callable[..., Run]) -> None:
     """Check mode predicts the install and writes nothing; a second run, and check mode after it, change nothing."""
     as_predicted(run("--check"), 3)
-    assert not [home for home, _csv in ROLES.values() if hands.get("Namespace", home)]
+    assert not [home for home, _csv in ROLES.values() if cluster.get("Namespace", home)]
     as_predicted(run(), 3, writes=True)
     for home, csv in ROLES.values():
-        assert hands.phase(CSV, csv, home) == "Succeeded"
+        assert cluster.phase(CSV, csv, home) == "Succeeded"
         for kind in ("Subscription", "OperatorGroup"):
-            (found,) = hands.list(kind, home)
+            (found,) = cluster.all(kind, home)
             assert found["metadata"]["labels"][CREATED] == "true"
     as_predicted(run(), 0)
     as_predicted(run("--check"), 0)
@@ -91,9 +93,9 @@ def test_a_version_that_is_not_offered_is_refused_with_those_that_are(run: t.Cal
         assert csv.partition(".v")[2] in found.output.partition("there are: ")[2].splitlines()[0]
 
 
-def test_absent_takes_all_of_it_away_once(hands: Hands, run: t.Callable[..., Run]) -> None:
+def test_absent_takes_all_of_it_away_once(cluster: OlmCluster, run: t.Callable[..., Run]) -> None:
     as_predicted(run("--check", state="absent"), 3)
     as_predicted(run(state="absent"), 3, writes=True)
-    assert not [home for home, _csv in ROLES.values() if hands.get("Namespace", home)]
+    assert not [home for home, _csv in ROLES.values() if cluster.get("Namespace", home)]
     as_predicted(run(state="absent"), 0)
     as_predicted(run("--check", state="absent"), 0)

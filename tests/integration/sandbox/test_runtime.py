@@ -9,50 +9,32 @@ import base64
 import json
 import os
 import signal
-import subprocess
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from sandbox import settings
-from sandbox.cluster import tools
 from sandbox.paths import Instance
 from sandbox.runtime import process
+from tests.toolkit.cluster import Cluster, Object
+
+pytestmark = pytest.mark.sandbox("any")
 
 NAMESPACE = "runtime-test"
 STACK = Path(__file__).with_name("stack.yaml")
 
-Object = dict[str, t.Any]
 
+class Stack(Cluster):
+    """The stack's namespace."""
 
-class Cluster:
-    """kubectl, and waiting."""
-
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
-
-    def kubectl(self, *arguments: str, text: str | None = None) -> str:
+    def kubectl(self, *arguments: str, given: str | None = None, check: bool = True) -> str:
         """Run kubectl in the test's namespace and return what it printed."""
-        command = [
-            str(tools.directory() / "bin" / "kubectl"),
-            "--kubeconfig",
-            str(self.instance.kubeconfig),
-            "-n",
-            NAMESPACE,
-        ]
-        done = subprocess.run([*command, *arguments], input=text, text=True, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def items(self, kind: str, selector: str) -> list[Object]:
-        """Return the objects with a label."""
-        return t.cast("list[Object]", json.loads(self.kubectl("get", kind, "-l", selector, "-o", "json"))["items"])
+        return super().kubectl("-n", NAMESPACE, *arguments, given=given, check=check)
 
     def pod(self, app: str) -> Object:
         """Return the newest pod of an application that is not being deleted."""
-        found = [pod for pod in self.items("pods", f"app={app}") if "deletionTimestamp" not in pod["metadata"]]
+        found = [pod for pod in self.all("Pod", NAMESPACE, f"app={app}") if "deletionTimestamp" not in pod["metadata"]]
         return max(found, key=lambda pod: pod["metadata"]["creationTimestamp"], default={})
 
     def container(self, app: str) -> Object:
@@ -62,14 +44,7 @@ class Cluster:
     def proxy(self, path: str, body: object = None) -> Object:
         """Ask a service through the API server."""
         url = f"/api/v1/namespaces/{NAMESPACE}/services/{path.replace('/', ':80/proxy/', 1)}"
-        if body is None:
-            return t.cast(Object, json.loads(self.kubectl("get", "--raw", url)))
-        answer = self.kubectl("create", "--raw", url, "-f", "-", text=json.dumps(body))
-        return t.cast(Object, json.loads(answer or "{}"))
-
-    def settings(self, **values: object) -> None:
-        """Change switches; underscores in a name are dots."""
-        settings.update(self.instance.settings_file, {key.replace("__", "."): item for key, item in values.items()})
+        return t.cast(Object, self.api.request("GET" if body is None else "POST", url, body))
 
     def wait(self, what: str, test: t.Callable[[], object], seconds: float = 120) -> None:
         """Wait until the test is true."""
@@ -112,24 +87,24 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def stack(instance: Instance) -> t.Iterator[Cluster]:
+def stack(instance: Instance) -> t.Iterator[Stack]:
     """The whole stack, ready."""
-    cluster = Cluster(instance)
-    cluster.kubectl("create", "namespace", NAMESPACE)
+    cluster = Stack(instance)
+    cluster.create("Namespace", NAMESPACE)
     cluster.kubectl("apply", "-f", str(STACK))
     cluster.wait_ready("db", "data-index", "jobs-service", "hub")
     yield cluster
     cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
 
 
-def secret(cluster: Cluster, password: str) -> None:
+def secret(cluster: Stack, password: str) -> None:
     """Change the database password in the Secret, and nowhere else."""
     value = base64.b64encode(password.encode()).decode()
     change = {"data": {"POSTGRES_PASSWORD": value, "POSTGRESQL_ADMIN_PASSWORD": value}}
     cluster.kubectl("patch", "secret", "db-secret", "--type=merge", "-p", json.dumps(change))
 
 
-def test_graphql_answers_from_the_database(stack: Cluster) -> None:
+def test_graphql_answers_from_the_database(stack: Stack) -> None:
     event = {"specversion": "1.0", "id": "1", "source": "test", "type": "ProcessDefinitionEvent"}
     stack.proxy("data-index/definitions", {**event, "data": {"id": "greeting", "version": "1.0", "name": "Greeting"}})
     query = {"query": "{ ProcessDefinitions { id version __typename } ProcessInstances { id state } Jobs { id } }"}
@@ -142,7 +117,7 @@ def test_graphql_answers_from_the_database(stack: Cluster) -> None:
     assert stack.proxy("data-index/q/health/ready")["status"] == "UP"
 
 
-def test_the_pod_looks_as_a_kubelet_leaves_it(stack: Cluster) -> None:
+def test_the_pod_looks_as_a_kubelet_leaves_it(stack: Stack) -> None:
     pod = stack.pod("hub")
     conditions = {entry["type"]: entry["status"] for entry in pod["status"]["conditions"]}
     assert conditions == dict.fromkeys(
@@ -158,7 +133,7 @@ def test_the_pod_looks_as_a_kubelet_leaves_it(stack: Cluster) -> None:
     assert jobs["status"]["succeeded"] == 1
 
 
-def test_a_missing_secret_is_named(stack: Cluster) -> None:
+def test_a_missing_secret_is_named(stack: Stack) -> None:
     container = {
         "name": "c",
         "image": "quay.io/fedora/postgresql-15:latest",
@@ -172,7 +147,7 @@ def test_a_missing_secret_is_named(stack: Cluster) -> None:
         "metadata": {"name": "late", "labels": {"app": "late"}},
         "spec": {"restartPolicy": "Never", "containers": [container]},
     }
-    stack.kubectl("create", "-f", "-", text=json.dumps(pod))
+    stack.kubectl("create", "-f", "-", given=json.dumps(pod))
 
     def waiting() -> Object:
         return t.cast(Object, stack.container("late").get("state", {}).get("waiting", {}))
@@ -188,8 +163,8 @@ def test_a_missing_secret_is_named(stack: Cluster) -> None:
     assert (ended["exitCode"], ended["reason"], ended["message"]) == (3, "Error", "hello\n")
 
 
-def test_settings_stop_a_player_and_spoil_an_image(stack: Cluster) -> None:
-    stack.settings(runtime__stopped_players=["jobs-service"], runtime__bad_images=["logic-data-index"])
+def test_settings_stop_a_player_and_spoil_an_image(stack: Stack) -> None:
+    stack.set(runtime__stopped_players=["jobs-service"], runtime__bad_images=["logic-data-index"])
     try:
         stack.wait("jobs-service is stopped", lambda: stack.container("jobs-service").get("ready") is False)
         stack.kubectl("delete", "pod", "-l", "app=data-index")
@@ -200,11 +175,11 @@ def test_settings_stop_a_player_and_spoil_an_image(stack: Cluster) -> None:
             ),
         )
     finally:
-        stack.settings(runtime__stopped_players=None, runtime__bad_images=None)
+        stack.set(runtime__stopped_players=None, runtime__bad_images=None)
     stack.wait_ready("data-index", "jobs-service")
 
 
-def test_a_killed_runtime_leaves_no_orphan_and_goes_on(stack: Cluster) -> None:
+def test_a_killed_runtime_leaves_no_orphan_and_goes_on(stack: Stack) -> None:
     before = {app: stack.container(app) for app in ("db", "data-index")}
     old = {int(container["containerID"].removeprefix("process://")) for container in before.values()}
     os.kill(stack.runtime_pid(), signal.SIGKILL)
@@ -218,7 +193,7 @@ def test_a_killed_runtime_leaves_no_orphan_and_goes_on(stack: Cluster) -> None:
     assert answer["data"]["ProcessDefinitions"] == [{"id": "greeting"}], "the data survived"
 
 
-def test_a_new_password_does_not_open_old_data(stack: Cluster) -> None:
+def test_a_new_password_does_not_open_old_data(stack: Stack) -> None:
     secret(stack, "second-password")
     stack.kubectl("delete", "pod", "-l", "app in (db, data-index)")
     stack.wait_ready("db")
@@ -231,14 +206,14 @@ def test_a_new_password_does_not_open_old_data(stack: Cluster) -> None:
     )
     name = stack.pod("data-index")["metadata"]["name"]
     refusal = 'FATAL: password authentication failed for user "postgres"'
-    stack.wait("the refusal is in the log", lambda: refusal in stack.kubectl("logs", name, "--previous"))
-    log = stack.kubectl("logs", name, "--previous")
+    stack.wait("the refusal is in the log", lambda: refusal in stack.pod_log(name, NAMESPACE, previous=True))
+    log = stack.pod_log(name, NAMESPACE, previous=True)
     assert "second-password" not in log
     secret(stack, "first-password")
     stack.wait_ready("data-index")
 
 
-def test_deletion_ends_processes_and_removes_data(stack: Cluster) -> None:
+def test_deletion_ends_processes_and_removes_data(stack: Stack) -> None:
     assert stack.processes()
     claims = json.loads(stack.kubectl("get", "pvc", "-o", "json"))["items"]
     places = [stack.instance.volumes / claim["spec"]["volumeName"] for claim in claims]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted(path for folder in ("roles", "playbooks") for path in (ROOT / folder).glob("**/*.yml"))
+PLUGINS = "ansible_collections.rhdh.orchestrator.plugins"
 FORBIDDEN = {"shell", "command", "raw", "script", "expect", "pause", "wait_for", "uri"}
 
 
@@ -52,3 +54,28 @@ def test_playbooks_only_order_roles():
     for path in (ROOT / "playbooks").glob("*.yml"):
         for play in yaml.safe_load(path.read_text(encoding="utf-8")):
             assert not {"tasks", "pre_tasks", "post_tasks", "handlers"} & set(play), path.name
+
+
+def secret_options():
+    spec = importlib.import_module(f"{PLUGINS}.module_utils._kube").auth_argument_spec()
+    is_secret_key = importlib.import_module(f"{PLUGINS}.module_utils._secret_keys").is_secret_key
+    return {name for name in spec if is_secret_key(name) and spec[name].get("type") != "path"}, spec
+
+
+def test_options_of_a_connection_that_are_secret_are_not_logged():
+    secret, spec = secret_options()
+    assert {"api_key", "password"} <= secret
+    assert all(spec[name].get("no_log") for name in secret)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_secrets_are_given_by_module_defaults_only_and_to_our_modules_only(path):
+    """They hide their results by value; a task of another collection would need no_log."""
+    secret, _spec = secret_options()
+    for mapping in tasks(path):
+        defaults = mapping.pop("module_defaults", {})
+        assert set(defaults) <= {"group/rhdh.orchestrator.orchestrator"}
+        for values in defaults.values():
+            values.clear()
+        assert not secret & set(mapping)
+        assert not any(str(key).startswith("kubernetes.core.") for key in mapping)

@@ -38,6 +38,15 @@ def test_only_finished_requests_of_people_after_the_mark_are_counted(tmp_path):
     assert counted == {"total": 2, "verbs": {"get": 1, "patch": 1}, "mutating": ["patch /b"]}
 
 
+def test_a_mark_within_a_line_that_was_being_written_counts_from_the_next_line(tmp_path):
+    log = tmp_path / "audit.log"
+    line = json.dumps(event("get", "/before", "pods")) + "\n"
+    log.write_text(line[:40], encoding="utf-8")
+    mark = audit.mark(log)
+    log.write_text(line + json.dumps(event("patch", "/after", "pods")) + "\n", encoding="utf-8")
+    assert audit.count(audit.requests(log, mark)) == {"total": 1, "verbs": {"patch": 1}, "mutating": ["patch /after"]}
+
+
 def test_a_mark_from_before_a_reset_counts_the_new_log(tmp_path):
     log = tmp_path / "audit.log"
     log.write_text(json.dumps(event("get", "/a", "pods")) + "\n", encoding="utf-8")

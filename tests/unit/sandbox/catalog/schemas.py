@@ -98,6 +98,14 @@ def problems(definition: Mapping[str, Any], value: Mapping[str, Any]) -> list[st
     return found + [f"unknown field {path}" for path in unknown_fields(schema, value)]
 
 
+def type_problems(definition: Mapping[str, Any], value: Mapping[str, Any]) -> list[str]:
+    """Return which fields of `value` are unknown or of another type; what values they may have is not asked."""
+    schema = schema_of(definition, value["apiVersion"].split("/")[1])
+    errors = jsonschema.Draft202012Validator(_as_json_schema(schema)).iter_errors(value)
+    found = [f"{error.json_path}: {error.message}" for error in errors if error.validator == "type"]
+    return found + [f"unknown field {path}" for path in unknown_fields(schema, value)]
+
+
 def _as_json_schema(schema: Any) -> Any:
     """OpenAPI words that JSON Schema spells differently; formats are not checked."""
     if isinstance(schema, Mapping):

@@ -44,9 +44,9 @@ def manifests(bundle: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_writes_all_packages_fast_and_the_same_every_time(tmp_path: Path) -> None:
-    started = time.monotonic()
+    started = time.process_time()  # of this process: others may keep the machine busy
     written = build.write(tmp_path / "one")
-    assert time.monotonic() - started < 3
+    assert time.process_time() - started < 3
     assert written == list(PACKAGES)
     build.write(tmp_path / "two")
     for name in written:

@@ -58,3 +58,13 @@ def test_backoff_doubles_to_five_minutes_and_is_forgotten() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(10, "10s"), (80, "1m20s"), (300, "5m0s")])
 def test_backoff_text(seconds: float, text: str) -> None:
     assert backoff.text(seconds) == text
+
+
+def test_there_is_no_hurry_while_all_is_well() -> None:
+    found = probes.Probe.of({"periodSeconds": 2, "failureThreshold": 3}, 0.1)
+    assert found.pause == found.period == 0.2
+    found.record(True)
+    assert found.pause == probes.STEADY_PERIOD
+    found.record(False)  # about to change: the verdict is still good
+    assert (found.verdict, found.pause) == (True, 0.2)
+    assert probes.Probe.of({"periodSeconds": 50}, 0.1).pause == 5.0

@@ -36,12 +36,19 @@ def test_one_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
     assert run(["sh", "-c", "trap '' TERM; echo up; sleep 60; sleep 60"], tmp_path, stop=0.2)[0] == 137
 
 
+def _runs(pid: int) -> bool:
+    """A process that its parent does not reap stays as a zombie; one that is reaped may go between open and read."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state.rpartition(")")[2].split()[0] not in "ZX"
+
+
 def test_children_end_with_their_parent(tmp_path: Path) -> None:
     _code, output = run(["sh", "-c", "sleep 300 & echo $!"], tmp_path)
-    state = Path(f"/proc/{output.decode().strip()}/stat")
     deadline = time.monotonic() + 5
-    # One whose parent does not reap it stays as a zombie, so only a running one counts.
-    while state.exists() and state.read_text(encoding="ascii").split()[2] not in "ZX":
+    while _runs(int(output)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
