@@ -188,7 +188,7 @@ def look_at_plugins(session: Session, scene: Scene) -> None:
     try:
         scene.plugins = _plugins.edit(data.get(_plugins.KEY, ""), scene.row, scene.platform)
     except _plugins.PluginsError as exc:
-        scene.problems.append(f"ConfigMap {scene.config_map}: {exc}.")
+        scene.problems.append(f"ConfigMap {scene.config_map}, {_plugins.KEY}, {exc}.")
         return
     if incomplete and any(f"package: '{package}'" in scene.plugins.text for package in incomplete):
         scene.problems.append(
@@ -204,7 +204,8 @@ def refuse_dependencies(session: Session, scene: Scene) -> None:
         config_map = _backstage.plugins_config_map(other.get("spec") or {})
         found = session.get(k.CONFIG_MAP, config_map, names.namespace) if config_map else None
         text = ((found or {}).get("data") or {}).get(_plugins.KEY, "")
-        if _backstage.has_orchestrator(other, scene.dependencies, _plugins.asks_for_platform(text)):
+        asks = _plugins.asks_for_platform(text, other.get("spec") or {})
+        if _backstage.has_orchestrator(other, scene.dependencies, asks):
             scene.problems.append(_backstage.second_problem(other["metadata"]["name"], names.namespace))
     owned_by_others = {(_backstage.owner_of(obj) or ("", "", ""))[1] for obj in scene.dependencies}
     if not any(other["metadata"]["name"] in owned_by_others for other in scene.others):
@@ -267,39 +268,51 @@ def write_plugins(module: t.Any, session: Session, scene: Scene, result: dict[st
     One that exists is merge-patched with its resourceVersion: the operator keeps a label and an annotation on it that
     a replacement would lose, and with them its attention.
     """
-    if scene.plugins is None or scene.config_map is None:
-        return False
-    for warning in scene.plugins.warnings:
+    plugins = scene.plugins
+    warned = [*(plugins.warnings if plugins else ()), *inline_warnings(module, scene)]
+    for warning in warned:
         module.warn(warning)
+    if plugins is None or scene.config_map is None:
+        return False
     namespace, found = scene.names.namespace, scene.config_map_found
-    outcome = {"name": scene.config_map, "action": "none", "replaced": scene.plugins.replaced}
+    outcome = {"name": scene.config_map, "action": "none", "replaced": plugins.replaced}
     result["plugins_config_map"] = outcome
     before = ((found or {}).get("data") or {}).get(_plugins.KEY)
-    if before == scene.plugins.text:
+    if before == plugins.text:
         return False
     outcome["action"] = "patched" if found else "created"
     result["changed"] = True
     result["diff"].append(
-        redacted_diff({_plugins.KEY: before} if before is not None else {}, {_plugins.KEY: scene.plugins.text})
+        redacted_diff({_plugins.KEY: before} if before is not None else {}, {_plugins.KEY: plugins.text})
     )
     if module.check_mode:
         return True
     if found is None:
         metadata = {"name": scene.config_map, "namespace": namespace}
-        session.ensure(k.CONFIG_MAP, {"metadata": metadata, "data": {_plugins.KEY: scene.plugins.text}})
+        session.ensure(k.CONFIG_MAP, {"metadata": metadata, "data": {_plugins.KEY: plugins.text}})
         return True
 
     def edited(now: Object) -> Object:
-        if now is not found:  # somebody else wrote in between: edit what is there now
-            try:
-                text = (now.get("data") or {}).get(_plugins.KEY, "")
-                scene.plugins = _plugins.edit(text, scene.row, scene.platform)
-            except _plugins.PluginsError as problem:
-                raise InputError([f"ConfigMap {scene.config_map}: {problem}."]) from problem
+        if now is found:
+            return {"data": {_plugins.KEY: plugins.text}}
+        try:  # it was written in between: edit what is there now
+            text = (now.get("data") or {}).get(_plugins.KEY, "")
+            scene.plugins = _plugins.edit(text, scene.row, scene.platform)
+        except _plugins.PluginsError as problem:
+            raise InputError([f"ConfigMap {scene.config_map}, {_plugins.KEY}, {problem}."]) from problem
         return {"data": {_plugins.KEY: scene.plugins.text}}
 
     session.revise(k.CONFIG_MAP, found, edited)
+    outcome["replaced"] = scene.plugins.replaced if scene.plugins else []
+    for warning in scene.plugins.warnings if scene.plugins else ():
+        if warning not in warned:
+            module.warn(warning)
     return True
+
+
+def inline_warnings(module: t.Any, scene: Scene) -> list[str]:
+    """Return what to warn of in the plugins that the spec of the Backstage has itself."""
+    return _plugins.inline_warnings(scene.spec, scene.row) if module.params["orchestrator"]["enabled"] else []
 
 
 def write_backstage(

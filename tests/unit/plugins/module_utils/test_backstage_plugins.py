@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _backstage_names as names
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _backstage_plugins as plugins
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _releases
 from hypothesis import given, settings
@@ -33,26 +34,6 @@ plugins:
 
 def rows(*forms: str) -> list[dict]:
     return [row for row in map(_releases.release, RELEASES) if row["plugins"]["form"] in forms]
-
-
-@pytest.mark.parametrize(
-    ("package", "role"),
-    [
-        ("@redhat/backstage-plugin-orchestrator@1.7.1", "frontend"),
-        ("@redhat/backstage-plugin-orchestrator-backend-dynamic@1.8.2", "backend"),
-        ("@janus-idp/backstage-plugin-orchestrator@1.0.0", "frontend"),
-        ("https://npm.registry.redhat.com/@redhat/backstage-plugin-orchestrator/-/backstage-plugin-orchestrator-1.7.1.tgz",
-         "frontend"),
-        ("oci://mirror.local/rhdh/red-hat-developer-hub-backstage-plugin-orchestrator-backend:1.9", "backend"),
-        ("oci://x/rhdh/red-hat-developer-hub-backstage-plugin-orchestrator:{{inherit}}", "frontend"),
-        ("oci://x/rhdh/red-hat-developer-hub-backstage-plugin-orchestrator-backend-module-loki:{{inherit}}", None),
-        ("@redhat/backstage-plugin-topology@1.0.0", None),
-        ("./dynamic-plugins/dist/backstage-plugin-signals", None),
-    ],
-)  # fmt: skip
-def test_roles(package: str, role: str | None) -> None:
-    found = plugins.role_of(package)
-    assert (found[0] if found else None) == role
 
 
 @pytest.mark.parametrize("row", rows("npm", "oci"), ids=lambda row: row["name"])
@@ -116,7 +97,7 @@ def test_a_dependency_that_was_taken_over_is_seen(name: str, clear: list) -> Non
 def test_the_dependency_is_switched_off_as_the_operator_of_the_release_understands_it(name: str) -> None:
     """The stand-in's own merge, which is compared with the operator, decides."""
     row, rules = _releases.release(name), hub.read_releases()[name]
-    backend = next(each for each in plugins.wanted_entries(row) if plugins.role_of(each["package"])[0] == "backend")
+    backend = next(each for each in plugins.wanted_entries(row) if names.role_of(each["package"])[0] == "backend")
     default = (
         {}
         if row["plugins"]["merge"] == "replace"
@@ -174,9 +155,11 @@ def test_every_layout_can_be_extended(text: str) -> None:
 
 
 def test_another_backstage_that_asks_for_the_platform() -> None:
-    assert plugins.asks_for_platform(plugins.edit("", _releases.release("1.9")).text)
-    assert not plugins.asks_for_platform("plugins: [")
-    assert not plugins.asks_for_platform("plugins: [{package: a, disabled: true, dependencies: [{ref: sonataflow}]}]")
+    assert plugins.asks_for_platform(plugins.edit("", _releases.release("1.9")).text, {})
+    assert not plugins.asks_for_platform("plugins: [", {})
+    entry = {"package": "a", "dependencies": [{"ref": "sonataflow"}]}
+    assert not plugins.asks_for_platform(yaml.safe_dump({"plugins": [{**entry, "disabled": True}]}), {})
+    assert plugins.asks_for_platform("", {"application": {"dynamicPlugins": [entry]}})
 
 
 _entries = st.lists(
@@ -199,6 +182,6 @@ def test_any_foreign_entries_survive_and_a_second_edit_changes_nothing(
     row = _releases.release(name)
     text = yaml.safe_dump({"plugins": entries}, default_flow_style=True if flow else None, sort_keys=False)
     done = plugins.edit(text, row)
-    foreign = [entry for entry in yaml.safe_load(done.text)["plugins"] if plugins.role_of(entry["package"]) is None]
+    foreign = [entry for entry in yaml.safe_load(done.text)["plugins"] if names.role_of(entry["package"]) is None]
     assert foreign == entries
     assert plugins.edit(done.text, row).text == done.text
