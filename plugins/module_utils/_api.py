@@ -10,6 +10,7 @@ validation, and a count of requests by verb.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import copy
 import dataclasses
@@ -19,34 +20,69 @@ import threading
 import time
 import typing as t
 from collections import Counter
+from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import urlencode
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._answer import (
+    cut_off,
+    decode,
+    foreign,
+    is_list,
+    is_object,
+    of_api_server,
+    text_of,
+    unavailable,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import (
+    API_SERVICE,
     CRD,
     SELF_SUBJECT_ACCESS_REVIEW,
     Kind,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._known import KNOWN
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
     HTTP_ERRORS,
     api_client,
+    error_text,
+    http_timeout,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._progress import (
+    Tell,
+    reporter,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._tail import (
+    MOST_READ,
+    Tail,
+    read_tail,
 )
 
 FIELD_MANAGER = "rhdh.orchestrator"
 CREATED_LABEL = "rhdh.orchestrator/created"  # on every object that this collection created; adopted ones never get it
 RETRIED_STATUS = (429, 500, 502, 503, 504)
 RETRY_BUDGET = 60.0  # seconds of retrying one request when the caller gave no deadline
+FIRST_ANSWER = 20.0  # seconds until the API server must have answered once: a wrong address never does
+REFUSAL_GRACE = 10.0  # seconds: while an API server or its authentication rolls, good credentials are refused
+OFFLINE_TOLD = 2.0  # seconds without an answer after which the progress says so
 # A create may pass several admission webhooks that each time out after 10 s when they are down (Knative: 20 s).
 REQUEST_TIMEOUT = 40.0
+CONNECT_TIMEOUT = 10.0  # seconds, of the above
+LONGEST_RETRY_AFTER = 10.0  # seconds: a server that asks for more may well answer before that
 PAGE_SIZE = 500
+MAX_REFUSAL = 65536  # bytes of the answer to a watch that was not opened
 CONFLICT_ATTEMPTS = 5  # of one write against changes that others make at the same moment
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+SERVER = "API server"  # the target under which the progress reports its own troubles
+UNREACHABLE = "Unreachable"
 
 Object = dict[str, t.Any]
 
 
 class ApiError(Exception):
-    """The API server refused a request, or could not be reached (status 0)."""
+    """The API server refused a request, could not be reached (status 0), or something else answered (`foreign`)."""
+
+    foreign = False  # what answered is no API server; the message says what it is
+    cut_off = False  # the answer ended too early
 
     def __init__(self, method: str, path: str, status: int, body: t.Any) -> None:
         answer = body if isinstance(body, dict) else {}
@@ -58,15 +94,22 @@ class ApiError(Exception):
         self.retry_after = 0.0  # seconds that the server asked to wait
         super().__init__(f"{method} {path}: {status or 'no connection'} {self.reason} {self.message}".strip())
 
+    def because(self, blame: str) -> ApiError:
+        """Add to the message what is to blame, if anything; return the error itself."""
+        if blame and blame not in self.message:
+            self.message = f"{self.message}: {blame}"
+            self.args = (f"{self.args[0]}: {blame}",)
+        return self
+
     @property
     def not_found(self) -> bool:
-        """The object, or its kind, does not exist."""
-        return self.status == 404
+        """The object, or its kind, does not exist: the API server says so, not a proxy in its place."""
+        return self.status == 404 and not self.foreign
 
     @property
     def forbidden(self) -> bool:
         """The credentials do not allow it."""
-        return self.status == 403
+        return self.status == 403 and not self.foreign
 
     @property
     def denied(self) -> bool:
@@ -78,7 +121,7 @@ class ApiError(Exception):
     @property
     def transient(self) -> bool:
         """Passes by itself: the server was away, busy or rolling."""
-        return self.status in (0, *RETRIED_STATUS) and not self.undeclared_field
+        return (self.cut_off or self.status in (0, *RETRIED_STATUS)) and not self.undeclared_field
 
     @property
     def conflict(self) -> bool:
@@ -112,7 +155,7 @@ class ApiError(Exception):
 class Change:
     """What `ensure` did, or in check mode would do, to one object."""
 
-    action: str  # "none", "created" or "patched"
+    action: str  # "none", "created", "patched" or "deleted"
     before: Object | None
     after: Object
 
@@ -192,6 +235,13 @@ class Session:
         self.field_manager = field_manager
         self.requests: Counter[str] = Counter()
         self._counting = threading.Lock()  # the readers of a wait send requests side by side
+        self.answered = False  # the API server has answered a request, in whatever way
+        self._accepted = False  # and did one
+        self._began = time.monotonic()
+        self._first_sent: float | None = None
+        self._clock_skew = 0.0  # seconds that the API server's clock is ahead of ours
+        self.tell: Tell | None = None  # gets what is to be said of retries
+        self._told = ""
 
     def count(self, what: str) -> None:
         """Count a request by its verb, or a retry."""
@@ -202,7 +252,18 @@ class Session:
     def for_module(cls, module: t.Any, timeout: float | None = None) -> Session:
         """Build a session from a module's authentication options; `timeout` in seconds bounds its retries."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        return cls(api_client(module), check_mode=module.check_mode, deadline=deadline)
+        session = cls(api_client(module), check_mode=module.check_mode, deadline=deadline)
+        session.tell = reporter()
+        return session
+
+    def now(self) -> float:
+        """Return the API server's time in seconds of the epoch: ages are counted by the clock that stamped objects."""
+        return time.time() + self._clock_skew
+
+    @property
+    def first_answer_due(self) -> float:
+        """Until when (monotonic) the API server has to answer for the first time."""
+        return (time.monotonic() if self._first_sent is None else self._first_sent) + FIRST_ANSWER
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -222,10 +283,14 @@ class Session:
         *,
         label_selector: str | None = None,
         field_selector: str | None = None,
+        patient: bool = True,
     ) -> list[Object]:
-        """Return all objects of a kind, in a namespace or everywhere; none when the kind is not served."""
+        """Return all objects of a kind, in a namespace or everywhere; none when the kind is not served.
+
+        `patient` as in `list_page`.
+        """
         try:
-            return self.list_page(kind, namespace, label_selector, field_selector)[0]
+            return self.list_page(kind, namespace, label_selector, field_selector, patient=patient)[0]
         except ApiError as exc:
             if exc.not_found:
                 return []
@@ -239,13 +304,13 @@ class Session:
         field_selector: str | None = None,
         *,
         patient: bool = True,
-    ) -> tuple[list[Object], str]:
+    ) -> tuple[builtins.list[Object], str]:
         """Return all objects with the resourceVersion to watch from. A kind that is not served raises ApiError 404.
 
         `patient` retries what is transient; a reader that has its own way to wait turns it off.
         """
         query = {"limit": str(PAGE_SIZE), "labelSelector": label_selector, "fieldSelector": field_selector}
-        items: list[Object] = []
+        items: builtins.list[Object] = []
         while True:
             try:
                 page = self._json("list", "GET", kind.path(namespace), query, patient=patient)
@@ -254,23 +319,29 @@ class Session:
                     raise
                 items, query = [], {**query, "limit": None, "continue": None}  # the pages took too long: all at once
                 continue
+            if not is_list(page):
+                raise self._foreign("GET", kind.path(namespace), 200, {}, page)
             for item in page.get("items") or []:
                 items.append({"apiVersion": kind.api_version, "kind": kind.kind, **item})
-            query["continue"] = page.get("metadata", {}).get("continue") or None
+            query["continue"] = (page.get("metadata") or {}).get("continue") or None
             if not query["continue"]:
-                return items, page.get("metadata", {}).get("resourceVersion") or ""
+                return items, (page.get("metadata") or {}).get("resourceVersion") or ""
 
     def stream(self, kind: Kind, namespace: str | None, query: t.Mapping[str, str | None], timeout: float) -> t.Any:
         """Open a watch and return the raw response (an iterable of lines is in `read_events`)."""
         self.count("watch")
         answer = self._send("GET", kind.path(namespace), query={**query, "watch": "true"}, timeout=timeout, stream=True)
-        if answer.status != 200:
-            body = answer.read()
+        if answer.status == 200 and "json" in (answer.headers.get("Content-Type") or "").lower():
+            self._note(answer)
+            return answer
+        try:
+            body = answer.read(MAX_REFUSAL)
+        finally:
             answer.close()
-            raise _refused("GET", kind.path(namespace), answer, _decode(body))
-        return answer
+        error = self._error("GET", kind.path(namespace), answer, decode(body))
+        raise error or self._foreign("GET", kind.path(namespace), answer.status, answer.headers, decode(body))
 
-    def served_versions(self, kind: Kind) -> list[str]:
+    def served_versions(self, kind: Kind) -> builtins.list[str]:
         """Return the versions in which a custom kind is served; none when its CRD is missing or not Established."""
         crd = self.get(CRD, kind.crd)
         if crd is None:
@@ -280,7 +351,7 @@ class Session:
             return []
         return [version["name"] for version in crd["spec"]["versions"] if version["served"]]
 
-    def missing_rights(self, rules: t.Iterable[tuple[str, Kind, str | None]]) -> list[str]:
+    def missing_rights(self, rules: t.Iterable[tuple[str, Kind, str | None]]) -> builtins.list[str]:
         """Return the `verb resource` pairs that our credentials lack; `rules` are (verb, kind, namespace)."""
         missing = []
         for verb, kind, namespace in rules:
@@ -308,22 +379,35 @@ class Session:
         try:
             answer = self._send(method, url, body=body, timeout=timeout)
         except HTTP_ERRORS as exc:
-            return 0, str(exc)
+            return 0, error_text(exc)
         return answer.status, bytes(answer.data).decode("utf-8", "replace")
 
     def pod_log(self, namespace: str, pod: str, container: str, *, previous: bool = False, lines: int = 20) -> str:
-        """Return the last lines of a container's log; empty when there is none to read."""
-        query = {"container": container, "tailLines": str(lines), "previous": "true" if previous else None}
+        """Return the last lines of a container's log, and no more than its last bytes; empty when there is none."""
+        for wanted in (lines, 1):  # where the lines are too long to reach the end, the last one by itself
+            query = {
+                "container": container,
+                "tailLines": str(wanted),
+                "limitBytes": str(MOST_READ),
+                "previous": "true" if previous else None,
+            }
+            tail = self._tail(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
+            if tail is None or tail.complete:
+                break
+        return tail.text() if tail else ""
+
+    def _tail(self, path: str, query: t.Mapping[str, str | None]) -> Tail | None:
         self.count("log")
         try:
-            answer = self._send("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query=query, timeout=10.0)
+            answer = self._send("GET", path, query=query, timeout=10.0, stream=True)
+            with contextlib.closing(answer):
+                return read_tail(answer.stream(65536)) if answer.status == 200 else None
         except HTTP_ERRORS:
-            return ""
-        return bytes(answer.data).decode("utf-8", "replace") if answer.status == 200 else ""
+            return None
 
-    def get_path(self, path: str) -> Object:
-        """GET any path of the API server, such as `/version`."""
-        return self._json("get", "GET", path)
+    def get_path(self, path: str, *, patient: bool = True) -> Object:
+        """GET any path of the API server, such as `/version`; `patient` as in `list_page`."""
+        return self._json("get", "GET", path, patient=patient)
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -480,26 +564,113 @@ class Session:
     ) -> Object:
         """Send a request under the retry policy (once when not `patient`) and return the decoded answer."""
         self.count(verb)
-        retries = 0
-        give_up = self.deadline if self.deadline is not None else time.monotonic() + RETRY_BUDGET
+        retries, begun = 0, time.monotonic()
+        blame: str | None = None  # asked once
         while True:
-            pause = min(10.0, 0.2 * 2**retries) * random.uniform(0.75, 1.25)
             try:
                 answer = self._send(method, path, query=query, body=body, content_type=content_type)
             except HTTP_ERRORS as exc:
-                error = ApiError(method, path, 0, str(exc))
+                error = ApiError(method, path, 0, error_text(exc))
             else:
-                data = _decode(answer.data)
-                if answer.status < 400:
-                    return t.cast(Object, data)
-                error = _refused(method, path, answer, data)
-                pause = max(pause, error.retry_after)
+                content = KNOWN.learn(decode(answer.data))
+                refused = self._error(method, path, answer, content)
+                if refused is None:
+                    self._tell_answer()
+                    return t.cast(Object, content)
+                error = refused
             error.retries = retries
-            if not (patient and error.transient) or certificate_problem(error) or time.monotonic() + pause > give_up:
-                raise error
+            pause = max(error.retry_after, min(10.0, 0.2 * 2**retries) * random.uniform(0.75, 1.25))
+            if not patient or time.monotonic() + pause > self._retried_until(error, begun):
+                raise error.because(blame or "")
             retries += 1
             self.count("retries")
+            if blame is None and error.status:
+                blame = self.blame(error)
+            self._tell_retry(error.because(blame or ""), begun)
             time.sleep(pause)
+
+    def _retried_until(self, error: ApiError, begun: float) -> float:
+        """Return the time (monotonic) until which a request that began at `begun` is sent again after an error."""
+        if certificate_problem(error):
+            return 0.0
+        give_up = begun + RETRY_BUDGET if self.deadline is None else self.deadline
+        if error.status == 401 and self._accepted:  # the same credentials were good a moment ago
+            return min(give_up, begun + REFUSAL_GRACE)
+        if not error.transient:
+            return 0.0
+        return give_up if self.answered else min(give_up, self.first_answer_due)
+
+    def blame(self, error: ApiError) -> str:
+        """Name what is broken between the API server and the objects; empty when it may be the server itself."""
+        parts = error.path.partition("?")[0].split("/")
+        if error.foreign or len(parts) < 4 or parts[1] != "apis":
+            return ""
+        if "conversion webhook" in error.message:
+            plural = parts[6] if parts[4:5] == ["namespaces"] and len(parts) > 6 else parts[4] if len(parts) > 4 else ""
+            return f"the conversion webhook of CustomResourceDefinition {plural}.{parts[2]} does not work"
+        if error.status != 503:
+            return ""
+        try:
+            service = self.get_path(API_SERVICE.path(None, f"{parts[3]}.{parts[2]}"), patient=False)
+        except (ApiError, *HTTP_ERRORS):
+            return ""
+        return unavailable(service)
+
+    def _tell_retry(self, error: ApiError, begun: float) -> None:
+        """Report that a request is not answered, once that has lasted; the same is not said twice."""
+        if self.tell is None or time.monotonic() - begun < OFFLINE_TOLD:
+            return
+        message = " ".join(error.message.split())
+        if message != self._told:
+            self._told = message
+            reason = UNREACHABLE if error.status == 0 or error.foreign else error.reason or "Unavailable"
+            self.tell(self._entry("pending", reason, f"{error.method} {error.path}: {message}"))
+
+    def _tell_answer(self) -> None:
+        if self.tell is not None and self._told:
+            self._told = ""
+            self.tell(self._entry("ready", "Ready", "answers again"))
+
+    def _entry(self, state: str, reason: str, message: str) -> dict[str, t.Any]:
+        at = round(time.monotonic() - self._began, 2)
+        return {"at": at, "target": SERVER, "state": state, "reason": reason, "message": message}
+
+    def _note(self, answer: t.Any) -> None:
+        """Take from an answer of the API server what holds for the whole session."""
+        self.answered = True
+        stamp = _time_of(answer.headers.get("Date"))
+        if stamp is not None:
+            skew = stamp - time.time()
+            # The header has whole seconds: less than that is no skew.
+            self._clock_skew = skew if abs(skew) > 2.0 else 0.0
+
+    def _error(self, method: str, path: str, answer: t.Any, content: t.Any) -> ApiError | None:
+        """Return the error that an answer is; None for a Kubernetes object."""
+        genuine = of_api_server(content, answer.headers)
+        if genuine:
+            self._note(answer)
+        if answer.status < 300 and is_object(content):
+            self._accepted = True
+            return None
+        if answer.status < 300 and cut_off(content, answer.headers):
+            error = ApiError(method, path, answer.status, "the answer is no complete JSON: it was cut off on its way")
+            error.cut_off = True
+            return error
+        if not genuine or answer.status < 400:
+            error = self._foreign(method, path, answer.status, answer.headers, content)
+        else:
+            error = ApiError(method, path, answer.status, content if isinstance(content, dict) else text_of(content))
+        if genuine:
+            with contextlib.suppress(ValueError):  # an HTTP date: no API server sends one
+                asked = float(answer.headers.get("Retry-After") or 0)
+                error.retry_after = asked if 0 <= asked <= LONGEST_RETRY_AFTER else LONGEST_RETRY_AFTER
+        return error
+
+    def _foreign(self, method: str, path: str, status: int, headers: t.Mapping[str, str], content: t.Any) -> ApiError:
+        message = foreign(self._configuration.host, f"{method} {path}", status, headers, content)
+        error = ApiError(method, path, status, message)
+        error.foreign = True
+        return error
 
     def _send(
         self,
@@ -512,6 +683,8 @@ class Session:
         timeout: float = REQUEST_TIMEOUT,
         stream: bool = False,
     ) -> t.Any:
+        if self._first_sent is None:
+            self._first_sent = time.monotonic()
         url = self._configuration.host + path
         given = {key: value for key, value in (query or {}).items() if value is not None}
         if given:
@@ -523,16 +696,23 @@ class Session:
         # Asked for every time: kubernetes' configuration refreshes expiring tokens here.
         for setting in self._configuration.auth_settings().values():
             if setting["in"] == "header" and setting["value"]:
-                headers[setting["key"]] = setting["value"]
+                headers[setting["key"]] = KNOWN.header(setting["value"])
         return self._pool.request(
             method,
             url,
             body=None if body is None else json.dumps(body),
             headers=headers,
-            timeout=timeout,
+            timeout=self._limits(timeout),
             retries=False,
+            redirect=False,  # the API server sends none, and what does must not get our credentials
             preload_content=not stream,
         )
+
+    def _limits(self, timeout: float) -> t.Any:
+        """Return the limits of a request: until the server has answered once, those of its first answer."""
+        if not self.answered:
+            timeout = min(timeout, max(1.0, self.first_answer_due - time.monotonic()))
+        return http_timeout(min(CONNECT_TIMEOUT, timeout), timeout)
 
 
 def _identity(body: Object) -> tuple[str | None, str]:
@@ -540,21 +720,12 @@ def _identity(body: Object) -> tuple[str | None, str]:
     return metadata.get("namespace"), metadata["name"]
 
 
-def _decode(data: bytes) -> t.Any:
-    text = bytes(data).decode("utf-8", "replace")
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _refused(method: str, path: str, answer: t.Any, content: t.Any) -> ApiError:
-    error = ApiError(method, path, answer.status, content)
-    with contextlib.suppress(ValueError):  # an HTTP date: no API server sends one
-        error.retry_after = float(answer.headers.get("Retry-After") or 0)
-    return error
-
-
 def certificate_problem(error: ApiError) -> bool:
     """Tell whether the server's certificate was not accepted: trying again changes nothing."""
     return error.status == 0 and ("CERTIFICATE_VERIFY_FAILED" in error.message or "certificate verify" in error.message)
+
+
+def _time_of(date: str | None) -> float | None:
+    """Return an HTTP date in seconds of the epoch; None when there is none."""
+    parts = parsedate_tz(date or "")
+    return None if parts is None else float(mktime_tz(parts))

@@ -17,12 +17,12 @@ import re
 import typing as t
 from urllib.parse import quote
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import OBJECT_NAME
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import (
     terminal,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     Verdict,
-    condition,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
     workload,
@@ -57,7 +57,6 @@ xmlparse xmlpi xmlroot xmlserialize xmltable
 _QUOTED = frozenset(_KEYWORDS.split())
 _KEY = re.compile(r"^[A-Za-z0-9._-]{1,253}$")  # of a Secret or a ConfigMap
 _HOST = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$|^\[?[0-9A-Fa-f:]+\]?$")
-_OBJECT_NAME = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +198,7 @@ def problems(given: t.Mapping[str, t.Any], namespace: str) -> list[str]:
         found.append("database: give either host (any PostgreSQL) or service (a Service in the cluster), not both.")
     if host and not _HOST.match(host):
         found.append(f"database.host: {host!r} is not a host name or address (port and URL do not belong here).")
-    if service and not _OBJECT_NAME.match(service):
+    if service and not OBJECT_NAME.fullmatch(service):
         found.append(f"database.service: {service!r} is not the name of a Service.")
     if given.get("service_namespace") and not service:
         found.append("database.service_namespace: says something only together with database.service.")
@@ -222,7 +221,7 @@ def problems(given: t.Mapping[str, t.Any], namespace: str) -> list[str]:
         found.append("database.schemas: Data Index and Job Service need different schemas.")
     if not secret.get("name"):
         found.append("database.secret.name: the Secret with user and password is missing.")
-    elif not _OBJECT_NAME.match(secret["name"]):
+    elif not OBJECT_NAME.fullmatch(secret["name"]):
         found.append(f"database.secret.name: {secret['name']!r} is not the name of a Secret.")
     if secret.get("namespace") and secret["namespace"] != namespace:
         found.append(
@@ -252,8 +251,10 @@ def name_problems(option: str, name: str, *, dashes: bool = False) -> list[str]:
 def deleted_by_operator(given: t.Mapping[str, t.Any], hub: str) -> list[str]:
     """Say which names of a description the Developer Hub operator deletes, where the Hub has no database of its own."""
     own = hub_database(hub, "")
-    names = (("database.secret.name", (given.get("secret") or {}).get("name"), own.secret, "Secret"),)
-    names += (("database.service", given.get("service"), own.service, "Service"),)
+    names = (
+        ("database.secret.name", (given.get("secret") or {}).get("name"), own.secret, "Secret"),
+        ("database.service", given.get("service"), own.service, "Service"),
+    )
     return [
         f"{option}: Developer Hub 1.7 to 1.9 deletes a {kind} named {name} at every look at Backstage {hub}, because "
         "its spec.database.enableLocalDb is false. Use another name (or say release, if it is 1.10 or newer)."
@@ -272,7 +273,7 @@ def _tls_problems(given: t.Mapping[str, t.Any]) -> list[str]:
         if len(names) != 1:
             found.append("database.ca: give either config_map or secret.")
         found += [
-            f"database.ca: {name!r} cannot be an object's name." for name in names if not _OBJECT_NAME.match(name)
+            f"database.ca: {name!r} cannot be an object's name." for name in names if not OBJECT_NAME.fullmatch(name)
         ]
         if ca.get("key") and not _KEY.match(ca["key"]):
             found.append(f"database.ca.key: {ca['key']!r} cannot be a key of a ConfigMap or Secret.")
@@ -371,14 +372,6 @@ def judge_hub_server(
     else:
         credentials = Verdict.ready("both keys are there")
     return {"server": server, "secret": credentials}
-
-
-def finished(job: Object | None) -> str:
-    """Return how a Job ended: "complete", "failed", or "" while it has not (or does not exist)."""
-    for kind, word in (("Complete", "complete"), ("Failed", "failed")):
-        if (condition(job, kind) or {}).get("status") == "True":
-            return word
-    return ""
 
 
 def uses(platform: Object | None, database: Database) -> bool:

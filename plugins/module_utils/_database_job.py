@@ -23,7 +23,6 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import (
     Database,
-    finished,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import (
     EVENT,
@@ -57,6 +56,7 @@ CONTAINER = "psql"
 MINIMUM_VERSION = 12  # of PostgreSQL: major version that the services' migrations are made for
 NAME_PREFIX = "orchestrator-database-check-"
 KEPT = 300  # seconds after which the cluster removes the Job itself, if we cannot
+JOB_NAME = "batch.kubernetes.io/job-name"  # label of a Job's pods
 ATTEMPTS = 2  # the Job may be deleted by somebody before it was read
 LOOK = 3.0  # seconds between looks at what no watch tells: events of a Job without pods, the log of a running one
 FREE_CONNECTIONS = 40  # that the two services may take with the default size of their pools, 20 each
@@ -365,8 +365,8 @@ def judge(job: Object | None, pods: t.Sequence[Object], answers: t.Mapping[str, 
         reason, remedy = classify(answers["failure"], answers.get("detail", ""))
         return Verdict.failed(reason, " ".join(answers.get("detail", "").split()), remedy)
     verdict = _workload.job(job, pods)
-    ended = finished(job)
-    if ended and _workload.ended(job)[1] != "DeadlineExceeded":
+    ended, why, _message = _workload.ended(job)
+    if ended and why != "DeadlineExceeded":
         state = next((pod["status"]["phase"] for pod in pods if (pod.get("status") or {}).get("phase")), "no pod left")
         message = f"the Job ended as {ended} without a readable answer ({state})"
         return terminal("database/NoAnswer").verdict(message)
@@ -421,13 +421,21 @@ class Check:
             return
         job, pods = snapshot.get(JOB, self.name, self._database.namespace), self.pods(snapshot)
         self._seen = self._seen or job is not None
-        for pod in pods:
-            for status in (pod.get("status") or {}).get("containerStatuses") or []:
-                self._read_container(pod["metadata"]["name"], status)
+        self._read_pods(pods)
+        if not self.answered and _workload.ended(job)[0] and self._due():
+            # The watch of pods may be behind that of Jobs: what it does not have yet can be read.
+            selector = f"{JOB_NAME}={self.name}"
+            with contextlib.suppress(ApiError):
+                self._read_pods(self._session.list(POD, self._database.namespace, label_selector=selector))
         if not pods:
             self._read_events()
         if self._seen and job is None and not self.answered and self.attempts < ATTEMPTS:
             self._start()
+
+    def _read_pods(self, pods: t.Iterable[Object]) -> None:
+        for pod in pods:
+            for status in (pod.get("status") or {}).get("containerStatuses") or []:
+                self._read_container(pod["metadata"]["name"], status)
 
     def _read_container(self, pod: str, status: Object) -> None:
         state = status.get("state") or {}
@@ -463,8 +471,7 @@ class Check:
 
     def pods(self, snapshot: Snapshot) -> list[Object]:
         """Return the pods of the present Job."""
-        label = "batch.kubernetes.io/job-name"
-        return [p for p in snapshot.list(POD) if (p["metadata"].get("labels") or {}).get(label) == self.name]
+        return [p for p in snapshot.list(POD) if (p["metadata"].get("labels") or {}).get(JOB_NAME) == self.name]
 
     def judge(self, snapshot: Snapshot) -> dict[str, Verdict]:
         """Judge what is there."""

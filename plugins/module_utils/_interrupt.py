@@ -26,6 +26,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._progress import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._redact import (
     redact_text,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._signals import (
+    kept_for_main_thread,
+)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 1.5  # seconds for the answer to a write that is under way, and for what has to be closed
@@ -71,7 +74,8 @@ class Guard:
             # To the main thread, so that it does not stay in a system call.
             signal.pthread_kill(t.cast(int, threading.main_thread().ident), signal.SIGTERM)
 
-        threading.Thread(target=look, daemon=True, name="play").start()
+        with kept_for_main_thread():
+            threading.Thread(target=look, daemon=True, name="play").start()
 
     @contextlib.contextmanager
     def sending(self, what: str) -> t.Iterator[None]:

@@ -6,7 +6,12 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
+
+# Names of namespaces and of other objects, as most kinds have them; for fullmatch.
+NAMESPACE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 class Kind(t.NamedTuple):
@@ -29,7 +34,14 @@ class Kind(t.NamedTuple):
         return f"{self.plural}.{self.group}"
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """REST path of a collection (no name) or an object; without a namespace, of all namespaces."""
+        """REST path of a collection (no name) or an object; without a namespace, of all namespaces.
+
+        Raises ValueError for a name that is empty, or no single step of a path: the path would be another object's, or
+        the collection's, and a DELETE would take all of it.
+        """
+        for step in (name, namespace):
+            if name == "" or (step and (step in (".", "..") or not set(step).isdisjoint("/?#% "))):
+                raise ValueError(f"{self.kind} {step!r} of namespace {namespace!r}: not a name")
         parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
         if self.namespaced and namespace:
             parts += ["namespaces", namespace]
@@ -59,6 +71,7 @@ ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 STORAGE_CLASS = Kind("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
 CRD = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
+API_SERVICE = Kind("apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False)
 SELF_SUBJECT_ACCESS_REVIEW = Kind(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )

@@ -154,7 +154,9 @@ def until_ready(module: t.Any, session: Session, found: Found, result: dict[str,
 
 def describe(result: dict[str, t.Any], ended: Result, found: Found) -> None:
     """Add readiness and version to the outcome of each component."""
-    for outcome, (component, _old) in zip(result["components"], found.values()):  # noqa: B905 - built from `found`
+    outcomes = {outcome["kind"]: outcome for outcome in result["components"]}
+    for component, _old in found.values():
+        outcome = outcomes[component.kind.kind]
         obj = ended.snapshot.get(component.kind, component.name, component.namespace)
         verdict = ended.verdicts.get(component.title)
         outcome["ready"] = bool(verdict and verdict.state == READY)

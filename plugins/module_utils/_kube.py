@@ -12,6 +12,8 @@ supported versions.
 from __future__ import annotations
 
 import copy
+import http.client
+import re
 import typing as t
 
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import (
@@ -26,18 +28,37 @@ from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import 
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import (
     AnsibleK8SModule,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._credentials import (
+    configured_secrets,
+    unusable,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._known import KNOWN
 
 try:
     import kubernetes
     import urllib3
 
-    HTTP_ERRORS: tuple[type[BaseException], ...] = (urllib3.exceptions.HTTPError, OSError)
+    HTTP_ERRORS: tuple[type[BaseException], ...] = (
+        urllib3.exceptions.HTTPError,
+        http.client.HTTPException,
+        OSError,
+    )
 except ImportError:  # AnsibleK8SModule reports the missing library in one clear line
-    HTTP_ERRORS = (OSError,)
+    HTTP_ERRORS = (http.client.HTTPException, OSError)
 
 
 class NoCredentials(Exception):
     """No usable way to reach or to authenticate to an API server was found."""
+
+
+def http_timeout(connect: float, read: float) -> t.Any:
+    """Return what a request takes as its limits: seconds to connect, and of silence while an answer is read."""
+    return urllib3.Timeout(connect=connect, read=read)
+
+
+def error_text(exc: BaseException) -> str:
+    """Return what one of HTTP_ERRORS says, without the addresses of objects that old urllib3 puts into it."""
+    return re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>(: )?", "", str(exc)) or type(exc).__name__
 
 
 def auth_argument_spec(**options: t.Any) -> dict[str, t.Any]:
@@ -75,6 +96,12 @@ def api_client(module: t.Any) -> t.Any:
         raise NoCredentials(f"Cannot set up a connection from {auth_source(module)}: {exc}") from exc
     for header, value in _create_headers(module).items():
         _set_header(client, header, value)
+    KNOWN.add(*configured_secrets(configuration))
+    if unusable(configuration, client.default_headers):
+        raise NoCredentials(
+            f"The credentials from {auth_source(module)} hold a character that cannot be sent in an HTTP header, such "
+            "as a line end within a token."
+        )
     return client
 
 

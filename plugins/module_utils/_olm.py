@@ -21,6 +21,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
     diagnose,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._inventory import (
+    owners,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
     InputError,
     WaitFailed,
@@ -51,6 +54,8 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     wait,
 )
 
+FORGOTTEN = 30.0  # seconds that what belongs to a deleted Subscription is given to go
+CACHED = 1.0  # seconds until OLM's cache has noticed that it is gone
 WAKE_PAUSE = 10.0  # seconds between touches, and before the first
 MOST_REPLACED = 2  # plans of before a change: OLM was resolving at that moment; what it makes then is what it wants
 WOKEN = "rhdh.orchestrator/woken"  # annotation on a Subscription or CSV
@@ -125,7 +130,7 @@ class Run:
                 self._delete(operator, k.INSTALL_PLAN, operator.pending_plan)
 
     def _delete(self, operator: Operator, kind: k.Kind, name: str, uid: str | None = None) -> None:
-        self.session.delete(kind, name, operator.namespace, uid=uid)
+        self.session.delete(kind, name, operator.namespace, uid=uid or operator.uids.get(name))
         operator.changes.append(change(kind, operator.namespace, name, {"present": True}, {}))
 
     def _ensure(self, operator: Operator, kind: k.Kind, body: Object, done: set[tuple[str, str, str]]) -> None:
@@ -151,12 +156,47 @@ class Run:
             before, after = {"phase": "Failed"}, {"phase": "Installing"}
             operator.changes.append(change(k.INSTALL_PLAN, operator.namespace, plan, before, after))
             return
-        self._delete(operator, k.SUBSCRIPTION, subscription["metadata"]["name"], subscription["metadata"]["uid"])
-        for name in operator.halves:
-            self._delete(operator, k.CSV, name)
+        self._take_away(operator, subscription)
         operator.wanted = dataclasses.replace(operator.wanted, namespace=operator.namespace)
         operator.subscription, operator.action = None, "created"
         operator.write = subscription_body(operator.wanted, t.cast(Target, operator.target), None)
+
+    def _take_away(self, operator: Operator, subscription: Object) -> None:
+        """Delete a dead Subscription with the CSVs that have to go, and wait until OLM has forgotten them."""
+        metadata = subscription["metadata"]
+        self._delete(operator, k.SUBSCRIPTION, metadata["name"], metadata["uid"])
+        for name in operator.halves:
+            self._delete(operator, k.CSV, name)
+        self._until_forgotten(operator, metadata["uid"])
+
+    def _until_forgotten(self, operator: Operator, uid: str) -> None:
+        """Wait until what belongs to a deleted Subscription is gone as well.
+
+        OLM would refer the new Subscription to a plan of the old one, which the garbage collector is about to delete:
+        the new one would be dead, too. When it takes long the wait for the operator creates it once more.
+        """
+        if self.session.check_mode:
+            return
+
+        def evaluate(snapshot: Snapshot) -> dict[str, Verdict]:
+            plans = snapshot.list(k.INSTALL_PLAN, operator.namespace)
+            left = [item["metadata"]["name"] for item in plans if uid in owners(item)]
+            left += [n for n in operator.halves if snapshot.get(k.CSV, n, operator.namespace)]
+            if left:
+                return {operator.wanted.package: Verdict.pending("Removing", f"{', '.join(left)} before the next try")}
+            return {operator.wanted.package: Verdict.ready("removed", stable_for=CACHED)}
+
+        sources = [Source(kind, operator.namespace) for kind in (k.INSTALL_PLAN, k.CSV)]
+        wait(self.session, sources, evaluate, timeout=FORGOTTEN)
+
+    def _recreate(self, operator: Operator, seen: judging.View) -> None:
+        """Create once more the Subscription that we have created, and that OLM has led into the dead end again."""
+        left = judging.find_csv(seen.csvs, t.cast(Target, operator.target).csv)
+        # It is of a plan that is gone, and the new Subscription does not take it for its own.
+        operator.uids.update({left["metadata"]["name"]: left["metadata"]["uid"]} if left else {})
+        operator.halves = [left["metadata"]["name"]] if left else []
+        self._take_away(operator, t.cast(Object, seen.subscription))
+        self._ensure(operator, k.SUBSCRIPTION, t.cast(Object, operator.write), set())
 
     # -- waiting ----------------------------------------------------------------------------------------------------
 
@@ -174,6 +214,11 @@ class Run:
                 seen = self._view(snapshot, operator)
                 if self._preparation.managed(operator):
                     self._wake(operator, seen)
+                csv = t.cast(Target, operator.target).csv
+                dead = operator.repair == "recreate" and judging.dead_for_sure(seen, csv)
+                if operator.recreation.due(dead, time.monotonic()):
+                    self._recreate(operator, seen)
+                    continue
                 decision = self._approval(operators, operator, seen)
                 if decision is None:
                     continue
@@ -352,7 +397,7 @@ class Run:
             csv = operator.csv
             if csv is None or csv["metadata"]["name"] != target.csv:
                 csv = ended.snapshot.get(k.CSV, target.csv, operator.namespace) if ended else None
-            owned = ((csv or {}).get("spec") or {}).get("customresourcedefinitions", {}).get("owned") or []
+            owned = resolving.owned_crds((csv or {}).get("spec") or {})
             operator.target = dataclasses.replace(target, owned_crds=tuple(dict.fromkeys(c["name"] for c in owned)))
             missing += [name for name in unserved(self.session, owned) if name not in missing]
         if not missing:

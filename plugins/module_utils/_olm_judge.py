@@ -283,12 +283,15 @@ def judge(wanted: Wanted, target: Target, view: View, approval: Approval | None 
         return terminal(f"plan/{approval.reason}").verdict(approval.message, **names)
     aim = (view.subscription.get("status") or {}).get("currentCSV") or ""
     if dead(view.subscription, view.plan, find_csv(view.csvs, aim)):
+        # A pending plan that is deleted looks the same until OLM, which may be busy, makes another.
+        unsure = not dead_for_sure(view, target.csv)
         what = f"plan {view.plan['metadata']['name']} is Complete" if view.plan else "its InstallPlan is gone"
         names = {"package": wanted.package, "namespace": wanted.namespace}
         text = f"{what} but {aim} is not installed; OLM will not go on"
-        # A pending plan that is deleted looks the same until OLM, which may be busy, makes another.
-        unsure = view.plan is None and not plan_missing(view.subscription)
         return terminal("subscription/DeadSubscription").verdict(text, stale=unsure, **names)
+    if orphaned(view, target.csv):
+        resolution = t.cast(Object, condition(view.subscription, "ResolutionFailed"))
+        return _judge_resolution(wanted, resolution["message"], view)
     if csv is not None:
         # The CSV is made first: when its plan fails afterwards, only the plan says why nothing goes on.
         return _judge_failed_plan(view, target) or _judge_retrying_plan(view, target) or _judge_own_csv(csv, view)
@@ -446,6 +449,29 @@ def dead(subscription: Object, plan: Object | None, csv: Object | None) -> bool:
         return plan_missing(subscription) and (found.get("phase"), found.get("reason")) == UNMET
     lost = status.get("state") == "UpgradePending" or plan_missing(subscription)
     return lost and bool(status.get("installPlanRef") and status.get("currentCSV"))
+
+
+def orphaned(view: View, csv: str) -> bool:
+    """Tell whether OLM does not take a CSV that is there for the Subscription's: it says so, and names none itself."""
+    status = (view.subscription or {}).get("status") or {}
+    if status.get("installedCSV") or status.get("currentCSV"):
+        return False
+    found = condition(view.subscription, "ResolutionFailed") or {}
+    refused = found.get("status") == "True" and resolution_class(found.get("message") or "") == ("orphan_csv", csv)
+    return refused and is_orphan(csv, view.csvs, view.subscriptions)
+
+
+def dead_for_sure(view: View, csv: str) -> bool:
+    """Tell whether OLM will never go on by itself to the wanted CSV.
+
+    It has noticed itself that the plan is gone, or it has created the CSV and does not take it for the Subscription's.
+    """
+    if orphaned(view, csv):
+        return True
+    if view.subscription is None or (view.plan is None and not plan_missing(view.subscription)):
+        return False
+    aim = (view.subscription.get("status") or {}).get("currentCSV") or ""
+    return dead(view.subscription, view.plan, find_csv(view.csvs, aim))
 
 
 def passed_over(subscription: Object, target: Target, csv: Object | None) -> bool:

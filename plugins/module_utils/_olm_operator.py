@@ -20,6 +20,8 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve imp
     Wanted,
 )
 
+RECREATE_PAUSE = 10.0  # seconds that a new Subscription must be dead: less than the grace of DeadSubscription
+MOST_RECREATED = 2
 OWN_CSVS = "!olm.copiedFrom"  # label selector: copies of other namespaces' ClusterServiceVersions install nothing
 
 
@@ -36,6 +38,30 @@ class Options:
 
 
 @dataclasses.dataclass
+class Recreation:
+    """How often a Subscription that we have created again had to be created once more.
+
+    While OLM's cache still holds what was deleted, it may refer the new Subscription to a plan that goes with the old
+    one, or create the CSV for the old one and not take it for the new one's: that one then is as dead as the old one.
+    """
+
+    times: int = 0
+    dead_since: float | None = None  # monotonic
+
+    def due(self, dead: bool, now: float) -> bool:
+        """Tell whether to create it once more; `dead` is what is seen `now`."""
+        if not dead or self.times >= MOST_RECREATED:
+            self.dead_since = None
+            return False
+        if self.dead_since is None:
+            self.dead_since = now
+        if now - self.dead_since < RECREATE_PAUSE:
+            return False
+        self.times, self.dead_since = self.times + 1, None
+        return True
+
+
+@dataclasses.dataclass
 class Operator:
     """One operator on its way: what is wanted, what is there, what is done."""
 
@@ -48,11 +74,14 @@ class Operator:
     write: Object | None = None  # the Subscription to apply
     orphan: str | None = None
     repair: str | None = None  # "reset" or "recreate"
+    recreation: Recreation = dataclasses.field(default_factory=Recreation)
     halves: list[str] = dataclasses.field(default_factory=list)  # CSVs that have to go for the repair
     plan: Object | None = None  # the one that the Subscription referred to at first
     redirected: bool = False  # the Subscription gets another channel, version, approval or catalog
     reconfigured: bool = False  # the Subscription of what is installed gets another config
     generations: dict[str, int] = dataclasses.field(default_factory=dict)  # of its Deployments, before OLM acts on it
+    # Of what is to be deleted, by name: what was looked at is deleted, and nothing that has come in its place.
+    uids: dict[str, str | None] = dataclasses.field(default_factory=dict)
     pending_plan: str | None = None  # a plan that this change makes obsolete
     replaced: list[str] = dataclasses.field(default_factory=list)  # plans that came for what was wanted before it
     stale: frozenset[str] = frozenset()
@@ -182,7 +211,7 @@ def as_planned(wanted: Wanted, subscription: Object | None) -> Target | None:
 
 def as_installed(csv: Object, channel: str) -> Target:
     name, version = csv["metadata"]["name"], csv["spec"].get("version") or ""
-    owned = tuple(crd["name"] for crd in (csv["spec"].get("customresourcedefinitions") or {}).get("owned") or [])
+    owned = tuple(crd["name"] for crd in resolving.owned_crds(csv["spec"]))
     modes = tuple(m["type"] for m in csv["spec"].get("installModes") or [] if m.get("supported"))
     return Target(channel, name, version, ((name, version),), name, None, modes, None, owned)
 

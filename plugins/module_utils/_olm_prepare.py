@@ -95,6 +95,8 @@ class Preparation:
 
     def _settled(self, operator: Operator) -> bool:
         """Tell whether an operator is as wanted already, as far as its own objects tell; no catalog is read."""
+        if self._check_watched(operator):
+            return False
         target = settled_target(operator)
         if not self.managed(operator) and operator.csv is not None:
             target = as_installed(operator.csv, (operator.subscription or {})["spec"].get("channel") or "")
@@ -109,6 +111,23 @@ class Preparation:
         operator.action = "adopted" if operator.foreign else "none"
         self._warn_about_foreign(operator)
         return True
+
+    def _check_watched(self, operator: Operator) -> list[str]:
+        """Compare the namespaces that an installed operator watches with those that are asked for."""
+        if operator.subscription is None or operator.csv is None:
+            return []
+        groups = [g for g in self._groups if g["metadata"]["namespace"] == operator.namespace]
+        watched = resolving.watched_by(operator.csv, groups[0] if len(groups) == 1 else None)
+        modes = as_installed(operator.csv, "").install_modes
+        lacking = resolving.unwatched(operator.wanted, watched, modes, operator.namespace)
+        if not lacking:
+            return []
+        group = f"{operator.namespace}/{self._group_name(operator.namespace) or '(there are several)'}"
+        return [
+            f"operators[{operator.wanted.package}]: {operator.csv['metadata']['name']} is installed in "
+            f"{operator.namespace} and watches {', '.join(watched or ())} only; it must watch {lacking}. Change the "
+            f"targetNamespaces of OperatorGroup {group}, which may serve others, or remove that operator first."
+        ]
 
     def _nothing_to_do(self, operator: Operator) -> bool:
         """Tell whether an operator turned out to be as wanted, now that the catalog has said what is wanted."""
@@ -162,6 +181,7 @@ class Preparation:
         """Resolve and check everything; returns all problems. Writes nothing."""
         problems: list[str] = []
         for operator in operators:
+            problems += self._check_watched(operator)  # as asked for: what follows looks where it is
             problems += self._resolve_one(operator)
         for operator in operators:
             if operator.target is not None and self.managed(operator):
@@ -335,7 +355,7 @@ class Preparation:
         problems = []
         for csv in self._csvs:
             name, home = csv["metadata"]["name"], csv["metadata"]["namespace"]
-            owned = (csv["spec"].get("customresourcedefinitions") or {}).get("owned") or []
+            owned = resolving.owned_crds(csv["spec"])
             shared = sorted({crd["name"] for crd in owned} & set(target.owned_crds))
             if shared and not (name in known and home == operator.wanted.namespace):
                 problems.append(
@@ -416,6 +436,7 @@ class Preparation:
                 continue
             if self.options.replace_orphan:
                 operator.orphan = name
+                operator.uids[name] = csv["metadata"].get("uid")
             else:
                 problems.append(
                     f"{where}: {name} is left in {wanted.namespace} without a Subscription; OLM never adopts it. Set "
@@ -450,6 +471,7 @@ class Preparation:
         operator.redirected = any(live["spec"].get(key) != body["spec"].get(key) for key in keys)
         if operator.redirected and judging.may_be_deleted(live, operator.plan):
             operator.pending_plan = ref
+            operator.uids[str(ref)] = t.cast(Object, operator.plan)["metadata"].get("uid")
         return []
 
     def _check_pending_plan(self, operator: Operator, target: Target) -> list[str]:
@@ -485,8 +507,10 @@ class Preparation:
             # Its plan had failed and was deleted: OLM makes another one only once both halves of the upgrade are gone.
             operator.repair = "recreate"
             own = self.session.list(k.CSV, operator.namespace, label_selector=OWN_CSVS)
-            halves = {current, csv["spec"].get("replaces")}
-            operator.halves = [item["metadata"]["name"] for item in own if item["metadata"]["name"] in halves]
+            names = {current, csv["spec"].get("replaces")}
+            halves = [item["metadata"] for item in own if item["metadata"]["name"] in names]
+            operator.halves = [half["name"] for half in halves]
+            operator.uids.update({half["name"]: half.get("uid") for half in halves})
 
     def would_approve(self, operator: Operator) -> bool:
         """Tell whether a plan will have to be approved before the operator is as wanted."""

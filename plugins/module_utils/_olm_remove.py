@@ -13,6 +13,7 @@ import dataclasses
 import time
 import typing as t
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils import _inventory as inventory
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _olm_rights as rights
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
@@ -33,6 +34,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve imp
     Wanted,
     check_input,
     component_label,
+    owned_crds,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._restart import (
     deployments_of,
@@ -54,6 +56,9 @@ OPERATOR_NAMESPACE_KINDS = (
 )
 # What every namespace has: nobody's loss.
 AUTOMATIC_CONFIG_MAPS = ("kube-root-ca.crt", "openshift-service-ca.crt", "config-service-cabundle")
+AUTOMATIC_ACCOUNTS = ("default", "builder", "deployer", "pipeline")
+AUTOMATIC_BINDINGS = "system:"  # how OpenShift's own RoleBindings begin
+LEADER = "control-plane.alpha.kubernetes.io/leader"  # annotation on what only elects one of several pods
 AUTOMATIC_SECRETS = ("kubernetes.io/service-account-token", "kubernetes.io/dockercfg")
 OLM_PLACES = ("openshift-operator-lifecycle-manager", "olm")
 
@@ -71,15 +76,20 @@ class Leaving:
 
     @property
     def namespace(self) -> str:
-        """Where it is."""
-        return self.subscription["metadata"]["namespace"] if self.subscription else self.wanted.namespace
+        """Where it is: one in another namespace is not what was asked for."""
+        return self.wanted.namespace
+
+    @property
+    def uids(self) -> list[str]:
+        """The uids of its Subscription and CSVs."""
+        return [obj["metadata"]["uid"] for obj in (self.subscription, *self.csvs) if obj is not None]
 
     @property
     def crds(self) -> list[Object]:
         """The CRDs that its CSVs own, as the CSVs name them."""
         owned = {}
         for csv in self.csvs:
-            for crd in (csv["spec"].get("customresourcedefinitions") or {}).get("owned") or []:
+            for crd in owned_crds(csv["spec"]):
                 owned[crd["name"]] = crd
         return list(owned.values())
 
@@ -104,16 +114,19 @@ def csvs_of(wanted: Wanted, subscription: Object | None, csvs: t.Sequence[Object
     return [csv for csv in csvs if csv["metadata"]["name"] in names or label in (csv["metadata"].get("labels") or {})]
 
 
-def still_used(objects: t.Iterable[Object]) -> list[str]:
-    """Return what keeps a namespace from being empty; what is on its way out or comes by itself does not count."""
-    used = []
-    for obj in objects:
-        if "olm.copiedFrom" in (obj["metadata"].get("labels") or {}) or obj["metadata"].get("deletionTimestamp"):
-            continue
-        if obj["metadata"]["name"] in AUTOMATIC_CONFIG_MAPS or obj.get("type") in AUTOMATIC_SECRETS:
-            continue
-        used.append(f"{obj.get('kind')} {obj['metadata']['name']}")
-    return used
+def automatic(obj: Object) -> bool:
+    """Tell whether an object comes by itself, in every namespace or to one where OLM has installed something."""
+    metadata, kind = obj["metadata"], obj.get("kind")
+    labels, name = metadata.get("labels") or {}, metadata["name"]
+    return (
+        "olm.copiedFrom" in labels
+        or labels.get("olm.managed") == "true"
+        or LEADER in (metadata.get("annotations") or {})
+        or (kind == "ConfigMap" and name in AUTOMATIC_CONFIG_MAPS)
+        or (kind == "Secret" and obj.get("type") in AUTOMATIC_SECRETS)
+        or (kind == "ServiceAccount" and name in AUTOMATIC_ACCOUNTS)
+        or (kind == "RoleBinding" and name.startswith(AUTOMATIC_BINDINGS))
+    )
 
 
 def stopped_part(session: Session) -> str:
@@ -160,6 +173,10 @@ class Removal:
         self.manage_adopted, self.delete_crds = manage_adopted, delete_crds
         self.ignore_custom_resources = ignore_custom_resources or delete_crds
         self._started = time.monotonic()
+        self._kinds: list[k.Kind] = []
+        self._silent: list[str] = []  # groups whose kinds are not known
+        self._seen: dict[str, inventory.Inventory] = {}  # by namespace
+        self._going: dict[str, set[str]] = {}  # by namespace the uids of what goes with the operators
 
     def absent(self) -> dict[str, t.Any]:
         """Take the operators away. Raises InputError before the first deletion, WaitFailed after it."""
@@ -181,6 +198,9 @@ class Removal:
         lacking = self._missing_rights(going)
         if lacking:
             raise InputError([rights.in_words(lacking)], roles=rights.roles(lacking))
+        if self.wait_for is not None:
+            self._look_round(going)
+        crds = self._owned_crds(going) if self.delete_crds else {}
         for item in going:
             self._delete(item)
         timeline: list[dict[str, t.Any]] = []
@@ -190,10 +210,9 @@ class Removal:
         if self.wait_for is not None:
             changed = self._clean_namespaces(leaving) or changed
         for item in going:
-            if self.delete_crds:
-                for crd in item.crds:
-                    if self.session.delete(k.CRD, crd["name"]):
-                        item.removed.append(f"CustomResourceDefinition {crd['name']}")
+            for crd in item.crds:
+                if crd["name"] in crds and self.session.delete(k.CRD, crd["name"], uid=crds[crd["name"]]):
+                    item.removed.append(f"CustomResourceDefinition {crd['name']}")
         before = {item.wanted.package: item.removed for item in leaving if item.removed}
         return {
             "changed": changed,
@@ -203,6 +222,23 @@ class Removal:
             "warnings": [f"{item.wanted.package}: {text}" for item in leaving for text in item.warnings],
             "diff": {"before": before, "after": {}},
         }
+
+    def _owned_crds(self, going: t.Sequence[Leaving]) -> dict[str, str]:
+        """Return the CRDs that may go, by name with their uids; those that another operator provides as well stay."""
+        doomed = {uid for item in going for uid in item.uids}
+        users: dict[str, str] = {}
+        for csv in self.session.list(k.CSV, label_selector=OWN_CSVS):
+            if csv["metadata"]["uid"] not in doomed:
+                for crd in owned_crds(csv["spec"]):
+                    users[crd["name"]] = f"{csv['metadata']['namespace']}/{csv['metadata']['name']}"
+        found = {}
+        for item in going:
+            for crd in item.crds:
+                if crd["name"] in users:
+                    item.warnings.append(f"{crd['name']} stays, {users[crd['name']]} provides it as well")
+                elif live := self.session.get(k.CRD, crd["name"]):
+                    found[crd["name"]] = live["metadata"]["uid"]
+        return found
 
     def _result(self, item: Leaving) -> dict[str, t.Any]:
         names = [csv["metadata"]["name"] for csv in item.csvs]
@@ -214,8 +250,8 @@ class Removal:
             and "olm.generated-by" in (found["metadata"].get("annotations") or {})
             and found["spec"]["name"] not in [wanted.package for wanted in self.wanted]
         ]
-        if not self.delete_crds:
-            leftovers += [f"CustomResourceDefinition {crd['name']}" for crd in item.crds]
+        kept = [f"CustomResourceDefinition {crd['name']}" for crd in item.crds]
+        leftovers += [text for text in kept if text not in item.removed]
         return {
             "name": item.wanted.package,
             "namespace": item.namespace,
@@ -236,11 +272,17 @@ class Removal:
         self._subscriptions = self.session.list(k.SUBSCRIPTION)
         leaving = []
         for wanted in self.wanted:
-            subscription = find_subscription(self._subscriptions, wanted.package, wanted.namespace)
-            namespace = subscription["metadata"]["namespace"] if subscription else wanted.namespace
-            own = self.session.list(k.CSV, namespace, label_selector=OWN_CSVS)
+            found = find_subscription(self._subscriptions, wanted.package, wanted.namespace)
+            elsewhere = found is not None and found["metadata"]["namespace"] != wanted.namespace
+            own = self.session.list(k.CSV, wanted.namespace, label_selector=OWN_CSVS)
+            subscription = None if elsewhere else found
             item = Leaving(wanted, subscription, csvs_of(wanted, subscription, own))
             item.action = self._decide(item)
+            if elsewhere and found is not None:
+                item.warnings.append(
+                    f"is not in {wanted.namespace} but in {found['metadata']['namespace']}, where it stays: "
+                    "name that namespace to remove it"
+                )
             leaving.append(item)
         return leaving
 
@@ -285,7 +327,7 @@ class Removal:
             if isinstance(operator, Leaving) and not self.ignore_custom_resources:
                 needed += [("list", kind_of(crd), None) for crd in operator.crds]
         if self.delete_crds:
-            needed.append(("delete", k.CRD, None))
+            needed += [("get", k.CRD, None), ("delete", k.CRD, None), ("list", k.CSV, None)]
         return rights.missing(self.session, needed)
 
     def _objects_left(self, leaving: t.Sequence[Leaving]) -> list[str]:
@@ -314,7 +356,7 @@ class Removal:
             self.session.delete(k.SUBSCRIPTION, metadata["name"], item.namespace, uid=metadata["uid"])
             item.removed.append(f"Subscription {item.namespace}/{metadata['name']}")
         for csv in item.csvs:
-            self.session.delete(k.CSV, csv["metadata"]["name"], item.namespace)
+            self.session.delete(k.CSV, csv["metadata"]["name"], item.namespace, uid=csv["metadata"]["uid"])
             item.removed.append(f"ClusterServiceVersion {item.namespace}/{csv['metadata']['name']}")
 
     def _until_gone(self, going: t.Sequence[Leaving]) -> list[dict[str, t.Any]]:
@@ -352,66 +394,92 @@ class Removal:
         """Delete our OperatorGroups and namespaces where nothing uses them any more."""
         changed = False
         deleted = []
-        gone = {item.subscription["metadata"]["uid"] for item in leaving if item.subscription and item.removed}
-        names = {csv["metadata"]["name"] for item in leaving for csv in item.csvs if item.removed}
-        pods = {name for item in leaving for name in item.deployments if item.removed}
         for home in dict.fromkeys(item.namespace for item in leaving):
             item = next(entry for entry in leaving if entry.namespace == home)
-            if item.action == "kept":
+            if any(entry.action == "kept" for entry in leaving if entry.namespace == home):
                 continue
             namespace = self.session.get(k.NAMESPACE, home)
             if namespace is None or namespace["metadata"].get("deletionTimestamp"):
                 continue
-            left = self._left_in(home, gone, names, pods)
-            if any(text.startswith(("Subscription ", "ClusterServiceVersion ")) for text in left):
+            here = [entry for entry in leaving if entry.namespace == home]
+            left = self._operators_left(home, here)
+            if left:
                 if is_ours(namespace):
                     item.warnings.append(f"namespace {home} stays, it still holds {', '.join(left[:5])}")
                 continue
-            left += self._objects_in(home, [entry for entry in leaving if entry.removed])
             for group in self.session.list(k.OPERATOR_GROUP, home):
                 if is_ours(group):
-                    changed = self.session.delete(k.OPERATOR_GROUP, group["metadata"]["name"], home) or changed
-                    item.removed.append(f"OperatorGroup {home}/{group['metadata']['name']}")
+                    metadata = group["metadata"]
+                    deleted_now = self.session.delete(k.OPERATOR_GROUP, metadata["name"], home, uid=metadata["uid"])
+                    changed = deleted_now or changed
+                    item.removed.append(f"OperatorGroup {home}/{metadata['name']}")
             if not is_ours(namespace):
                 continue
-            if left:
-                item.warnings.append(f"namespace {home} stays, it still holds {', '.join(left[:5])}")
+            reason = self._in_use(home, here)
+            if reason:
+                item.warnings.append(f"namespace {home} stays, {reason}")
                 continue
-            changed = self.session.delete(k.NAMESPACE, home) or changed
+            changed = self.session.delete(k.NAMESPACE, home, uid=namespace["metadata"]["uid"]) or changed
             item.removed.append(f"Namespace {home}")
             deleted.append(home)
         if deleted and not self.session.check_mode:
             self._until_namespaces_gone(deleted)
         return changed
 
-    def _left_in(self, home: str, gone: set[str], csvs: set[str], deployments: set[str]) -> list[str]:
-        """Return what is left in a namespace; what this call deletes does not count, nor what goes with it."""
-        left = []
-        for kind in OPERATOR_NAMESPACE_KINDS:
-            objects = []
-            for obj in self.session.list(kind, home):
-                metadata = obj["metadata"]
-                if metadata.get("uid") in gone or (kind == k.CSV and metadata["name"] in csvs):
-                    continue
-                owners = [owner.get("kind") for owner in metadata.get("ownerReferences") or []]
-                if kind == k.DEPLOYMENT and metadata["name"] in deployments:
-                    continue
-                # Pods and Services of the operator's Deployments and webhooks follow by themselves.
-                if (kind == k.POD and "ReplicaSet" in owners) or "ClusterServiceVersion" in owners:
-                    continue
-                objects.append(obj)
-            left += still_used(objects)
-        return left
+    def _operators_left(self, home: str, leaving: t.Sequence[Leaving]) -> list[str]:
+        """Return the Subscriptions and CSVs that this call does not delete: OLM still works for them."""
+        doomed = {uid for item in leaving if item.removed for uid in item.uids}
+        objects = [*self.session.list(k.SUBSCRIPTION, home), *self.session.list(k.CSV, home, label_selector=OWN_CSVS)]
+        return inventory.used(objects, doomed)
 
-    def _objects_in(self, home: str, removed: t.Sequence[Leaving]) -> list[str]:
-        """Return objects of the operators' own APIs in a namespace: they would go with it."""
-        if not self.ignore_custom_resources or self.delete_crds:
-            return []  # there are none, or they are to go
-        found = []
-        for item in removed:
-            for crd in item.crds:
-                found += still_used(self.session.list(kind_of(crd), home))
-        return found
+    def _look_round(self, leaving: t.Sequence[Leaving]) -> None:
+        """Take the inventory of our namespaces, so that what goes with the operators is known when it has gone."""
+        for home in dict.fromkeys(item.namespace for item in leaving if item.action == "removed"):
+            namespace = self.session.get(k.NAMESPACE, home)
+            if namespace is None or not is_ours(namespace):
+                continue
+            if not self._kinds:
+                self._kinds, self._silent = inventory.listable(self.session)
+            found = inventory.take(self.session, home, self._kinds)
+            here = [item for item in leaving if item.namespace == home]
+            self._going[home] = inventory.going(found.objects, self._roots(home, here), self._follows(here))
+            self._seen[home] = found
+
+    def _roots(self, home: str, leaving: t.Sequence[Leaving]) -> list[str]:
+        groups = self.session.list(k.OPERATOR_GROUP, home)
+        ours = [group["metadata"]["uid"] for group in groups if is_ours(group)]
+        return ours + [uid for item in leaving if item.action == "removed" for uid in item.uids]
+
+    def _follows(self, leaving: t.Sequence[Leaving]) -> t.Callable[[Object], bool]:
+        """Return what tells whether an object goes with the operators by itself, or is nobody's loss."""
+        csvs = {csv["metadata"]["name"] for item in leaving for csv in item.csvs}
+        marks = {component_label(item.wanted.package, item.namespace) for item in leaving}
+        # With its CustomResourceDefinition every object goes.
+        apis = {(kind_of(crd).group, crd["kind"]) for item in leaving for crd in item.crds} if self.delete_crds else ()
+
+        def follows(obj: Object) -> bool:
+            labels = obj["metadata"].get("labels") or {}
+            if (obj["apiVersion"].rpartition("/")[0], obj["kind"]) in apis:
+                return True
+            return automatic(obj) or labels.get("olm.owner") in csvs or not marks.isdisjoint(labels)
+
+        return follows
+
+    def _in_use(self, home: str, leaving: t.Sequence[Leaving]) -> str:
+        """Return why a namespace of ours must not be deleted; empty when nothing would be lost with it."""
+        if home not in self._seen:  # nothing was removed by this call: a namespace that an earlier one left
+            self._look_round([dataclasses.replace(item, action="removed") for item in leaving])
+        found = self._seen[home]
+        if not self.session.check_mode:
+            found = inventory.take(self.session, home, self._kinds)
+        gone = inventory.going(found.objects, self._going[home], self._follows(leaving))
+        left = inventory.used(found.objects, gone)
+        if left:
+            return f"it still holds {', '.join(left[:5])}{f' and {len(left) - 5} more' if len(left) > 5 else ''}"
+        unknown = [*self._silent, *found.unknown]
+        if unknown:
+            return f"it is not known what it holds: {', '.join(unknown[:5])} cannot be listed"
+        return ""
 
     def _until_namespaces_gone(self, names: t.Sequence[str]) -> None:
         def evaluate(snapshot: Snapshot) -> dict[str, Verdict]:

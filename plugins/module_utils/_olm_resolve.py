@@ -16,13 +16,16 @@ import functools
 import re
 import typing as t
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import (
+    NAMESPACE_NAME,
+)
+
 Object = dict[str, t.Any]
 SKIP_RANGE = "olm.skipRange"
 CREATED_LABEL = "rhdh.orchestrator/created"
 
 _VERSION = re.compile(r"^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+([0-9A-Za-z.-]+))?$")
 _TERM = re.compile(r"(>=|<=|!=|==|>|<|=|!)?\s*(v?\d[0-9A-Za-z.+-]*)")
-_NAMESPACE = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Wanted:
     catalog: str = "redhat-operators"
     catalog_namespace: str = "openshift-marketplace"
     group_name: str | None = None
-    target_namespaces: tuple[str, ...] | None = None
+    target_namespaces: tuple[str, ...] | None = None  # empty: all of them
+    watches: tuple[str, ...] = ()  # namespaces that it must watch, whoever installed it
     config: Object | None = None
     allow_collateral: tuple[str, ...] = ()
 
@@ -59,7 +63,8 @@ class Wanted:
             catalog=option.get("catalog") or "redhat-operators",
             catalog_namespace=option.get("catalog_namespace") or "openshift-marketplace",
             group_name=group.get("name"),
-            target_namespaces=tuple(targets) if targets else None,
+            target_namespaces=None if targets is None else tuple(targets),
+            watches=tuple(option.get("watches") or ()),
             config=option.get("config"),
             allow_collateral=tuple(option.get("allow_collateral") or ()),
         )
@@ -155,7 +160,7 @@ def check_input(wanted: t.Sequence[Wanted], state: str = "present") -> list[str]
         if item.package in seen:
             problems.append(f"{where}: the package is named twice.")
         seen.add(item.package)
-        if not _NAMESPACE.match(item.namespace):
+        if not NAMESPACE_NAME.fullmatch(item.namespace):
             problems.append(f"{where}: {item.namespace!r} is not a valid namespace name.")
         given = [name for name in ("csv", "version", "version_range") if getattr(item, name)]
         if len(given) > 1:
@@ -183,6 +188,11 @@ def nearest(name: str, known: t.Iterable[str], limit: int = 12) -> str:
         return "(none)"
     more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
     return ", ".join(ordered[:limit]) + more
+
+
+def owned_crds(spec: t.Mapping[str, t.Any]) -> list[Object]:
+    """Return the CRDs that a CSV owns, given its spec or what a PackageManifest says of it."""
+    return (spec.get("customresourcedefinitions") or {}).get("owned") or []
 
 
 def find_manifest(manifests: t.Iterable[Object], wanted: Wanted) -> Object | None:
@@ -243,9 +253,7 @@ def resolve(manifest: Object, wanted: Wanted) -> tuple[Target | None, list[str]]
             head_skip_range=(description.get("annotations") or {}).get(SKIP_RANGE),
             install_modes=tuple(m["type"] for m in description.get("installModes") or [] if m.get("supported")),
             min_kube_version=description.get("minKubeVersion"),
-            owned_crds=tuple(
-                crd["name"] for crd in (description.get("customresourcedefinitions") or {}).get("owned") or []
-            ),
+            owned_crds=tuple(crd["name"] for crd in owned_crds(description)),
             warnings=tuple(warnings),
         ),
         [],
@@ -362,6 +370,15 @@ def decide_group(groups: t.Sequence[Object], wanted: Wanted, install_modes: t.Se
                 f"{where}: OperatorGroup {wanted.namespace}/{name} targets {targets or 'all namespaces'}, wanted are "
                 f"{wanted_targets}; it may serve other operators and is not changed.",
             )
+        watched = tuple(filter(None, targets)) or watched_by(None, group)
+        lacking = unwatched(wanted, watched, install_modes, wanted.namespace)
+        if lacking:
+            return GroupDecision(
+                "refuse",
+                name,
+                f"{where}: OperatorGroup {wanted.namespace}/{name} targets {', '.join(watched or ())}, and the "
+                f"operator must watch {lacking}; the group may serve other operators and is not changed.",
+            )
         if install_modes and mode not in install_modes:
             return GroupDecision(
                 "refuse",
@@ -375,6 +392,11 @@ def decide_group(groups: t.Sequence[Object], wanted: Wanted, install_modes: t.Se
         targets = [wanted.namespace]
     mode = install_mode(targets, wanted.namespace)
     name = wanted.group_name or wanted.namespace
+    lacking = unwatched(dataclasses.replace(wanted, target_namespaces=None), tuple(targets), (), wanted.namespace)
+    if lacking:
+        return GroupDecision(
+            "refuse", name, f"{where}: watches: {lacking} is not among the target_namespaces {targets}."
+        )
     if install_modes and mode not in install_modes:
         return GroupDecision(
             "refuse",
@@ -385,6 +407,36 @@ def decide_group(groups: t.Sequence[Object], wanted: Wanted, install_modes: t.Se
     spec: Object = {"targetNamespaces": targets} if targets else {}
     body = {"metadata": {"name": name, "namespace": wanted.namespace}, "spec": spec}
     return GroupDecision("create", name, body=body)
+
+
+def watched_by(csv: Object | None, group: Object | None) -> tuple[str, ...] | None:
+    """Return the namespaces that an installed operator watches, empty for all; None when it is not known.
+
+    OLM writes them into an annotation of the CSV, and before that into the status of its OperatorGroup.
+    """
+    text = ((csv or {"metadata": {}})["metadata"].get("annotations") or {}).get("olm.targetNamespaces")
+    if text is not None:
+        return tuple(filter(None, text.split(",")))
+    names = ((group or {}).get("status") or {}).get("namespaces")
+    return None if names is None else tuple(filter(None, names))
+
+
+def unwatched(wanted: Wanted, watched: tuple[str, ...] | None, modes: t.Sequence[str], place: str) -> str:
+    """Return what was asked for and is not watched, in words; empty when all is.
+
+    `place` is the namespace of the operator. Where nothing was asked for, one in another namespace than the wanted one
+    has to watch what it would watch there: all, or that namespace when `modes`, its install modes, do not allow all.
+    """
+    if not watched:
+        return ""
+    asked = {*(wanted.target_namespaces or ()), *wanted.watches}
+    elsewhere = place != wanted.namespace and not asked and wanted.target_namespaces is None
+    if elsewhere and "AllNamespaces" not in modes:
+        asked = {wanted.namespace}
+    missing = sorted(asked - set(watched))
+    if missing:
+        return f"namespace{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+    return "all namespaces" if wanted.target_namespaces == () or (elsewhere and "AllNamespaces" in modes) else ""
 
 
 def install_mode(targets: t.Sequence[str], namespace: str, selector: bool = False) -> str:

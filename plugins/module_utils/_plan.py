@@ -262,7 +262,7 @@ def _judge_objects(
 
 def _deleted_names(facts: Object, release: Object, name: str, database: t.Mapping[str, t.Any]) -> list[str]:
     """Return which names of a description the operator deletes; it does so where the Hub has no PostgreSQL."""
-    hub = next((item for item in facts["backstages"] if item["metadata"]["name"] == name), {})
+    hub: Object = next((item for item in facts["backstages"] if item["metadata"]["name"] == name), {})
     if not release["behaviour"]["cleans_by_name"] or _backstage.local_database(hub.get("spec") or {}):
         return []
     return db.deleted_by_operator(database, name)

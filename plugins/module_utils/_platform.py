@@ -145,11 +145,11 @@ def of_operator(causes: t.Iterable[Object], live: Object) -> bool:
 
 
 def age(obj: Object, now: float) -> float:
-    """Return the age of an object in seconds at a time (of the epoch); 0 when it does not say."""
+    """Return the age of an object in seconds at a time (of the epoch); 0 when it does not say, or is from later."""
     created = obj["metadata"].get("creationTimestamp")
     if not created:
         return 0.0
-    return now - calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ"))
+    return max(0.0, now - calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ")))
 
 
 class Platform:
@@ -325,7 +325,7 @@ class Platform:
         jobs = self.session.list(k.JOB, self.namespace) if self._by_job() else []
         deployments = self.session.list(k.DEPLOYMENT, self.namespace, label_selector=sf.SERVICE_LABEL)
         made = {item["metadata"]["name"]: item for item in deployments}
-        if age(live, time.time()) > YOUNG and sf.behind(live, made) and self._may_go_on(live, found, jobs):
+        if age(live, self.session.now()) > YOUNG and sf.behind(live, made) and self._may_go_on(live, found, jobs):
             self.touches = 1
 
     def _adopt(self, live: Object) -> None:
@@ -354,7 +354,7 @@ class Platform:
         """Remember what a patch changed, so that the wait sees whether it stays."""
         self._applied_at = time.monotonic()
         self._removed = sf.removed(before["spec"], after["spec"])
-        self._settle = max(SETTLE, YOUNG - age(before, time.time()))
+        self._settle = max(SETTLE, YOUNG - age(before, self.session.now()))
 
     def _ensure(self, live: Object | None) -> Change:
         """Apply what we want; by force only over what a Developer Hub set that has nothing to do with it any more."""
@@ -728,6 +728,15 @@ class Platform:
         live = self.session.get(k.SONATAFLOW_PLATFORM, self.name, self.namespace)
         if live is None:
             return {"changed": False, "leftovers": [], "timeline": []}
+        owner = sf.owner_backstage(live)
+        if not self.params["delete_adopted"] and (owner or CREATED_LABEL not in (live["metadata"].get("labels") or {})):
+            self.before = self.after = live
+            self.action = "kept"
+            whose = f"the Backstage {owner} owns it" if owner else "this collection did not create it"
+            self.warnings.append(
+                f"SonataFlowPlatform {self.namespace}/{self.name} stays: {whose} (delete_adopted removes it)."
+            )
+            return {"changed": False, "leftovers": [], "timeline": []}
         workflows = [w["metadata"]["name"] for w in self.session.list(k.SONATAFLOW, self.namespace)]
         if workflows and not self.params["with_workflows"]:
             raise InputError(
@@ -739,7 +748,6 @@ class Platform:
         self.action, self.before, self.after = "removed", live, None
         if self.session.check_mode:
             return {"changed": True, "leftovers": [], "timeline": []}
-        owner = sf.owner_backstage(live)
         if owner:
             self.warnings.append(f"The Backstage {owner} owns this platform: its operator may make it again.")
         self.session.delete(k.SONATAFLOW_PLATFORM, self.name, self.namespace, uid=live["metadata"].get("uid"))

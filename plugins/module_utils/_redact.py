@@ -6,34 +6,30 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
-HIDDEN = "<redacted>"
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._known import (
+    KNOWN,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._secret_keys import (
+    HIDDEN,
+    is_secret_key,
+)
+
 # A copy of the whole object as it was once applied, values and all.
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_WORDS = r"(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|private[_-]?key|credentials?|authorization)"
-_SECRET_KEY = re.compile(_WORDS + r"s?$", re.IGNORECASE)
-_TEXT_RULES = (
-    # user:password@ in any URL
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]+:)[^\s/@]+(@)", re.IGNORECASE), rf"\1{HIDDEN}\2"),
-    (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/=._~-]{8,}"), rf"\1 {HIDDEN}"),
-    # JSON web tokens, wherever they stand
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?"), HIDDEN),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
-    # password=..., "token": "..."; references such as secretName or ${TOKEN} say nothing and stay
-    (
-        re.compile(rf"((?:\b|_)[\"']?{_WORDS}[\"']?\s*[=:]\s*[\"']?)(?!\$|<redacted>)[^\s\"',;&}}]+", re.IGNORECASE),
-        rf"\1{HIDDEN}",
-    ),
-)
+
+
+def _rules() -> t.Any:
+    # Only here: to compile their patterns takes longer than much of what ends with nothing to say.
+    from ansible_collections.rhdh.orchestrator.plugins.module_utils import _secret_text
+
+    return _secret_text
 
 
 def redact_text(text: str) -> str:
-    """Return a text, such as a log or a message, with what looks like a credential hidden."""
-    for pattern, replacement in _TEXT_RULES:
-        text = pattern.sub(replacement, text)
-    return text
+    """Return a text, such as a log or a message, without the values that are known and what looks like a secret."""
+    return str(_rules().hide_by_name(KNOWN.hide(text)))
 
 
 def redact(value: t.Any) -> t.Any:
@@ -43,23 +39,38 @@ def redact(value: t.Any) -> t.Any:
     changed is told apart by the caller, who compares before hiding.
     """
     if isinstance(value, list):
-        return [redact(item) for item in value]
+        return _redact_list(value)
     if isinstance(value, str):
         return redact_text(value)
     if not isinstance(value, dict):
         return value
     if value.get("kind") == "Secret":
         value = {key: _hide_all(part) if key in ("data", "stringData") else part for key, part in value.items()}
-    clean: dict[t.Any, t.Any] = {}
-    for key, part in value.items():
-        if key == LAST_APPLIED:
-            continue
-        if isinstance(part, str) and part and isinstance(key, str) and _SECRET_KEY.search(key):
-            clean[key] = part if part.startswith("$") else HIDDEN
-        elif key == "value" and isinstance(part, str) and _SECRET_KEY.search(str(value.get("name", ""))):
-            clean[key] = part if part.startswith("$") else HIDDEN  # an environment variable
-        else:
-            clean[key] = redact(part)
+    return {key: _redact_part(value, key, part) for key, part in value.items() if key != LAST_APPLIED}
+
+
+def _redact_part(whole: dict[t.Any, t.Any], key: t.Any, part: t.Any) -> t.Any:
+    name = str(whole.get("name", "")) if key == "value" else str(key)  # an environment variable
+    if not is_secret_key(name) or isinstance(part, (dict, bool)) or part is None:
+        return redact(part)
+    if isinstance(part, list):
+        return [HIDDEN if isinstance(item, str) else redact(item) for item in part]
+    return HIDDEN if _rules().tells(str(part), name) else part
+
+
+def _redact_list(items: list[t.Any]) -> list[t.Any]:
+    """Return a copy of a list; in a command the value of an option is the item after it."""
+    clean: list[t.Any] = []
+    for item in items:
+        option = clean[-1] if clean and isinstance(clean[-1], str) else ""
+        secret = option.startswith("-") and (option == "-p" or ("=" not in option and is_secret_key(option)))
+        hide = (
+            secret
+            and isinstance(item, str)
+            and not item.startswith("-")
+            and _rules().hide_by_name(f"{option} {item}") != f"{option} {item}"
+        )
+        clean.append(HIDDEN if hide else redact(item))
     return clean
 
 

@@ -31,6 +31,9 @@ NPM_NAMES = {
     "form-widgets": "@redhat/backstage-plugin-orchestrator-form-widgets",
 }
 OCI_BASE = "oci://registry.access.redhat.com/rhdh/red-hat-developer-hub-backstage-plugin-"
+PUBLISHERS = ("redhat", "red-hat-developer-hub", "janus-idp")  # npm scopes of the plugins, and prefixes of file names
+NEIGHBOURS = "orchestrator-backend-module-"  # plugins that extend those of the Orchestrator and replace none of them
+INLINE_PLUGINS = ("application", "dynamicPlugins")  # entries in the spec of a Backstage, on releases that have them
 OCI_NAMES = {
     "frontend": "orchestrator",
     "backend": "orchestrator-backend",
@@ -179,6 +182,7 @@ ALL_ROLES = ("frontend", "backend", "scaffolder", "form-widgets")
 # plugins.merge: what a user's plugin ConfigMap does to the operator's default: "replace" it, "exact" (merged where the
 # package string is equal, version included), "merge" (the same, with enabled flavours underneath).
 # plugins.clear_dependencies: the value that removes an inherited dependency; None where nothing is inherited.
+# plugins.reference: whether the operator resolves ref:// and a plugin's name from the plugin catalog of the release.
 # plugins.disable_key: the key that switches an entry; others are dropped without a word, which *enables* the plugin.
 RELEASES: dict[str, dict[str, t.Any]] = {
     "1.5": {
@@ -191,6 +195,7 @@ RELEASES: dict[str, dict[str, t.Any]] = {
             "packages": _npm_packages("1.5.1", ALL_ROLES[:3], dependencies=False),
             "merge": "replace",
             "clear_dependencies": None,
+            "reference": False,
             "disable_key": "disabled",
         },
         "behaviour": _1_6,
@@ -207,6 +212,7 @@ RELEASES: dict[str, dict[str, t.Any]] = {
             "packages": _npm_packages("1.6.0", ALL_ROLES, dependencies=False),
             "merge": "replace",
             "clear_dependencies": None,
+            "reference": False,
             "disable_key": "disabled",
         },
         "behaviour": _1_6,
@@ -223,6 +229,7 @@ RELEASES: dict[str, dict[str, t.Any]] = {
             "packages": _npm_packages("1.7.1", ALL_ROLES, dependencies=True),
             "merge": "replace",
             "clear_dependencies": None,
+            "reference": False,
             "disable_key": "disabled",
         },
         "behaviour": _1_7,
@@ -239,6 +246,7 @@ RELEASES: dict[str, dict[str, t.Any]] = {
             "packages": _npm_packages("1.8.12", ALL_ROLES, dependencies=True),
             "merge": "exact",
             "clear_dependencies": [{}],
+            "reference": False,
             "disable_key": "disabled",
         },
         "behaviour": _1_8,
@@ -255,6 +263,7 @@ RELEASES: dict[str, dict[str, t.Any]] = {
             "packages": _oci_packages(),
             "merge": "exact",
             "clear_dependencies": [{}],
+            "reference": False,
             "disable_key": "disabled",
         },
         "behaviour": _1_9,
@@ -271,6 +280,7 @@ RELEASES: dict[str, dict[str, t.Any]] = {
             "packages": _oci_packages(),
             "merge": "merge",
             "clear_dependencies": [],
+            "reference": False,
             "disable_key": "disabled",
         },
         "behaviour": _1_10,
@@ -287,6 +297,7 @@ RELEASES: dict[str, dict[str, t.Any]] = {
             "packages": _oci_packages(),
             "merge": "merge",
             "clear_dependencies": [],
+            "reference": True,
             "disable_key": "enabled",
         },
         "behaviour": _2_1,

@@ -20,6 +20,10 @@ import typing as t
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import (
     Database,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import (
+    NAMESPACE_NAME,
+    OBJECT_NAME,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative import (
     judge_broker,
     ready,
@@ -75,8 +79,6 @@ OPERATORS_OWN = {
 }
 
 
-_OBJECT_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-_NAMESPACE = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 # The services' names begin with the platform's, and a Service's has at most 63 characters.
 _PLATFORM_NAME = re.compile(r"^[a-z]([-a-z0-9]{0,42}[a-z0-9])?$")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
@@ -138,7 +140,7 @@ def input_problems(params: t.Mapping[str, t.Any]) -> list[str]:
             f"name: {params['name']!r} cannot begin the names of the services: "
             "a-z, 0-9 and - only, a letter first, at most 44 characters."
         )
-    if not _NAMESPACE.match(params["namespace"]):
+    if not NAMESPACE_NAME.fullmatch(params["namespace"]):
         found.append(f"namespace: {params['namespace']!r} is not the name of a namespace.")
     named = {
         "eventing.broker.name": broker.get("name"),
@@ -146,7 +148,7 @@ def input_problems(params: t.Mapping[str, t.Any]) -> list[str]:
         "cluster_platform": params.get("cluster_platform"),
     }
     for option, value in named.items():
-        if value and not _OBJECT_NAME.match(value):
+        if value and not OBJECT_NAME.fullmatch(value):
             found.append(f"{option}: {value!r} is not the name of an object: a-z, 0-9 and - only.")
     return found
 
@@ -216,7 +218,7 @@ def as_written_back(value: t.Any, key: str = "") -> t.Any:
         if key in ("limits", "requests", "overhead"):
             return {name: quantity(amount) for name, amount in value.items()}
         found = {name: as_written_back(each, name) for name, each in value.items()}
-        empty = (None, [])
+        empty: tuple[t.Any, ...] = (None, [])
         return {name: each for name, each in found.items() if each not in empty and (each != {} or name not in _MAPS)}
     if isinstance(value, list):
         entries = [as_written_back(each) for each in value]
@@ -580,9 +582,9 @@ def other_database(deployment: Object, platform: Object, service: str) -> str:
         return f"works with {redact_text(reactive)}, and not only with {redact_text(url)}"
     for variable in ("QUARKUS_DATASOURCE_USERNAME", "QUARKUS_DATASOURCE_PASSWORD"):
         source = (env.get(variable) or {}).get("valueFrom") or {}
-        secret, name = (source.get("secretKeyRef") or {}).get("name"), (wanted.get("secretRef") or {}).get("name")
-        if secret != name:
-            return f"takes its credentials from Secret {secret}, not from {name}"
+        used, secret = (source.get("secretKeyRef") or {}).get("name"), (wanted.get("secretRef") or {}).get("name")
+        if used != secret:
+            return f"takes its credentials from Secret {used}, not from {secret}"
     return ""
 
 

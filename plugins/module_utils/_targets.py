@@ -131,6 +131,8 @@ def check_input(targets: t.Sequence[Target], timeout: float) -> list[str]:
 
 
 def _problems_of(target: Target) -> t.Iterator[str]:
+    if target.name == "":
+        yield "name is empty; leave it out to wait for all objects of the kind."
     if target.name and target.label_selector:
         yield "name and label_selector exclude each other."
     if target.check == "condition" and not target.conditions:

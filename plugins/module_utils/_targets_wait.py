@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import re
-import time
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
@@ -62,10 +61,12 @@ def wait_for(session: Session, targets: t.Sequence[Target], timeout: float, fail
     kinds, unknown = _resolve(session, targets)
     if problems or unknown:
         raise InputError(sorted([*problems, *unknown], key=_place))
-    watched = _Watched(targets, kinds, fail_fast)
+    watched = _Watched(targets, kinds, fail_fast, session.now)
     if session.check_mode:
         return _look_once(session, watched)
-    ended = wait(session, watched.sources, watched.evaluate, timeout=timeout, follow=watched.follow)
+    ended = wait(
+        session, watched.sources, watched.evaluate, timeout=timeout, follow=watched.follow, needs=watched.needs
+    )
     if ended.phase != READY:
         waited_for = watched.targets[0].label if len(targets) == 1 else f"{len(targets)} targets"
         raise WaitFailed(ended, waited_for, [] if ended.blind else _causes(session, watched, ended.verdicts))
@@ -89,8 +90,14 @@ def _place(problem: str) -> int:
 class _Watched:
     """The targets with the objects that they are judged on."""
 
-    def __init__(self, targets: t.Sequence[Target], kinds: t.Mapping[tuple[str, str], k.Kind], fail_fast: bool) -> None:
-        self.targets, self._fail_fast = targets, fail_fast
+    def __init__(
+        self,
+        targets: t.Sequence[Target],
+        kinds: t.Mapping[tuple[str, str], k.Kind],
+        fail_fast: bool,
+        now: t.Callable[[], float],
+    ) -> None:
+        self.targets, self._fail_fast, self._now = targets, fail_fast, now
         self.source: dict[Target, Source] = {}
         for target in targets:
             kind = kinds[target.api_version, target.kind]
@@ -100,9 +107,16 @@ class _Watched:
     @property
     def sources(self) -> list[Source]:
         """What is watched from the beginning."""
+        return [source for target in self.targets for source in self._sources_of(target)]
+
+    def _sources_of(self, target: Target) -> list[Source]:
         # The Deployments of a CSV decide as well whether its operator runs.
-        workloads = [Source(k.DEPLOYMENT, target.namespace) for target in self.targets if target.check == "csv"]
-        return [*self.source.values(), *workloads]
+        workloads = [Source(k.DEPLOYMENT, target.namespace)] if target.check == "csv" else []
+        return [self.source[target], *workloads]
+
+    def needs(self, label: str) -> list[Source]:
+        """Return what the target of a label is judged on."""
+        return [source for target in self.targets if target.label == label for source in self._sources_of(target)]
 
     def follow(self, snapshot: Snapshot) -> t.Iterator[Source]:
         """Name the pods (and ReplicaSets) of what is not ready yet: they tell why, often minutes before it does."""
@@ -137,7 +151,7 @@ class _Watched:
         last = snapshot.last(source.kind, target.name, namespace) if target.name else None
         deployments = snapshot.list(k.DEPLOYMENT, namespace) if target.check == "csv" else []
         pods, replica_sets = snapshot.list(k.POD, namespace), snapshot.list(k.REPLICA_SET, namespace)
-        return Around(deployments, pods, replica_sets, last, time.time())
+        return Around(deployments, pods, replica_sets, last, self._now())
 
     def objects(self, snapshot: Snapshot) -> list[Object]:
         """Return the selected objects, fit for a result."""

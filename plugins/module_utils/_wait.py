@@ -16,6 +16,10 @@ import typing as t
 from collections import Counter
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
+    OFFLINE_TOLD,
+    REFUSAL_GRACE,
+    SERVER,
+    UNREACHABLE,
     ApiError,
     Object,
     Session,
@@ -24,6 +28,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._progress import
     reporter,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._watch import (
+    Loss,
     Snapshot,
     Source,
     World,
@@ -46,11 +51,10 @@ __all__ = [  # the engine's face: callers need not know which half a name lives 
 
 READY, PENDING, FAILED, TIMED_OUT = "ready", "pending", "failed", "timed_out"
 RECHECK = 5.0  # seconds between evaluations when nothing changes: graces and ages move by themselves
-REFUSAL_GRACE = 10.0  # seconds: rights that were granted a moment ago are not known to every API server yet
-OFFLINE_TOLD = 2.0  # seconds without an answer after which the timeline says so
 MAX_TIMELINE = 200  # entries; a flapping object must not fill memory or a job's artifact
-UNREACHABLE, UNAUTHORIZED, CERTIFICATE = "Unreachable", "Unauthorized", "Certificate"
-SERVER = "API server"  # the target under which its own troubles are told
+UNAUTHORIZED, CERTIFICATE, FOREIGN = "Unauthorized", "Certificate", "NotKubernetes"
+FORBIDDEN = "Forbidden"
+UNAVAILABLE = "Unavailable"  # one of the sources cannot be read, while the API server is well
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +104,8 @@ class Result:
     def reason(self) -> str:
         """Why it ended so: the reason of the worst target."""
         worst = self.worst()
+        if not worst and self.phase != READY:  # nothing could be read yet
+            return UNREACHABLE
         return worst[0][1].reason if worst else "Ready"
 
     @property
@@ -113,7 +119,7 @@ class Result:
     @property
     def blind(self) -> bool:
         """Whether the API server could not be read in the end: to ask it for causes is no use."""
-        return self.reason in (UNREACHABLE, UNAUTHORIZED, CERTIFICATE)
+        return self.reason in (UNREACHABLE, UNAUTHORIZED, CERTIFICATE, FOREIGN)
 
     def to_dict(self) -> dict[str, t.Any]:
         """Return what module results show of a wait. Durations are seconds."""
@@ -131,6 +137,7 @@ class Result:
         }
 
 
+Needs = t.Callable[[str], t.Collection[Source]]
 Evaluate = t.Callable[[Snapshot], t.Mapping[str, Verdict]]
 Progress = t.Callable[[dict[str, t.Any]], None]
 
@@ -170,6 +177,15 @@ class _Judge:
             self._since.clear()
             self.tell(SERVER, READY, Verdict.ready("answers again"), now)
 
+    def keep(self, targets: t.Container[str], now: float) -> None:
+        """Forget targets that are not there any more: a failure of one that comes back counts from then on."""
+        for target in [target for target in self._told if target not in targets and target != SERVER]:
+            if self._told.pop(target)[1] in (UNAVAILABLE, UNAUTHORIZED, FORBIDDEN):
+                self.tell(target, READY, Verdict.ready("can be read again"), now)
+                del self._told[target]
+        for target in [target for target in self._since if target not in targets]:
+            del self._since[target]
+
     def tell(self, target: str, state: str, verdict: Verdict, now: float) -> None:
         """Write a change to the timeline; a failure that may still heal is told as pending."""
         told = (state, verdict.reason, verdict.message)
@@ -189,40 +205,80 @@ class _Judge:
             self._progress(entry)
 
 
+@dataclasses.dataclass
+class _View:
+    """What can be seen of the cluster at the moment."""
+
+    troubles: dict[str, Verdict]  # by target: the server, or a source
+    sees: bool  # the API server answers
+    sick: set[Source]  # what is needed and cannot be read, although it does
+
+
 class _Connection:
     """Judges whether the API server can be seen, and read as needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._lost_at: float | None = None
 
-    def judge(self, world: World, now: float) -> tuple[dict[str, Verdict], bool]:
-        """Return verdicts about the server (none when all is well), and whether the objects are as it has them now."""
+    def judge(self, world: World, now: float) -> _View:
+        """Return what can be seen, and verdicts about what cannot (none when all is well)."""
         troubles = {str(s): _refusal(s, error) for s, error in world.refused.items() if not s.optional}
-        silent = [(source, why) for source, why in world.offline.items() if not source.optional]
-        if not silent:
-            self._lost_at = None
-            return troubles, True
-        self._lost_at = now if self._lost_at is None else self._lost_at
-        if now - self._lost_at >= OFFLINE_TOLD:
-            source, why = silent[0]
-            troubles[SERVER] = Verdict.pending(UNREACHABLE, f"does not answer ({source}): {' '.join(why.split())}")
-        return troubles, False
+        silent = {source: loss for source, loss in world.offline.items() if not source.optional}
+        # One source alone is out of order where that is known, or where others were answered meanwhile.
+        blind = [s for s, loss in silent.items() if not loss.blame and world.answered_at <= loss.since]
+        if blind:
+            troubles.update(self._unreachable(blind[0], silent[blind[0]], now))
+            return _View(troubles, False, set())
+        self._lost_at = None
+        for source, loss in silent.items():
+            if now - loss.since >= OFFLINE_TOLD:
+                troubles[str(source)] = _unavailable(loss)
+        return _View(troubles, True, set(silent))
+
+    def _unreachable(self, source: Source, loss: Loss, now: float) -> dict[str, Verdict]:
+        self._lost_at = loss.since if self._lost_at is None else self._lost_at
+        why = f"does not answer ({source}): {' '.join(loss.why.split())}"
+        if not self._session.answered and now >= self._session.first_answer_due:
+            return {SERVER: Verdict.failed(UNREACHABLE, why, "Check the host, the proxy and the name service.")}
+        return {SERVER: Verdict.pending(UNREACHABLE, why)} if now - self._lost_at >= OFFLINE_TOLD else {}
 
     def next_look(self, now: float) -> float:
         """Return when a server that does not answer has to be told of."""
         return now + RECHECK if self._lost_at is None else max(now + 0.1, self._lost_at + OFFLINE_TOLD)
 
 
+def _unavailable(loss: Loss) -> Verdict:
+    why = " ".join(loss.why.split())
+    message = f"cannot be read: {loss.blame} ({why})" if loss.blame else f"cannot be read: {why}"
+    return Verdict(PENDING, UNAVAILABLE, message, "Repair what is named; the API server itself answers.")
+
+
 def _refusal(source: Source, error: ApiError) -> Verdict:
+    if error.foreign:
+        return Verdict.failed(FOREIGN, error.message, grace=REFUSAL_GRACE)
     if error.status == 401:
-        return Verdict.failed(UNAUTHORIZED, error.message, "Log in again: the credentials are not valid (any more).")
+        remedy = "Log in again: the credentials are not valid (any more)."
+        return Verdict.failed(UNAUTHORIZED, error.message, remedy, grace=REFUSAL_GRACE)
     if error.forbidden:
         where = f" in namespace {source.namespace}" if source.namespace else " (cluster-wide)"
         remedy = f"Grant get, list and watch on {source.kind.plural}{where}."
-        return Verdict.failed("Forbidden", error.message, remedy, grace=REFUSAL_GRACE)
+        return Verdict.failed(FORBIDDEN, error.message, remedy, grace=REFUSAL_GRACE)
     if error.status == 0:
         return Verdict.failed(CERTIFICATE, error.message, "Name the ca_cert of the API server.")
     return Verdict.failed(error.reason or "Refused", error.message, "Correct what the API server names.")
+
+
+def _held(verdicts: t.Mapping[str, Verdict], view: _View, needs: Needs | None) -> dict[str, Verdict]:
+    """While a source cannot be read, a verdict that rests on it is not final."""
+    held = dict(verdicts)
+    for target, verdict in verdicts.items():
+        if needs is None:
+            if verdict.state == FAILED and view.sick:
+                held[target] = Verdict.pending(verdict.reason, verdict.message)
+        elif sick := view.sick.intersection(needs(target)):
+            held[target] = Verdict.pending(UNAVAILABLE, f"is not known: {min(map(str, sick))} cannot be read")
+    return held
 
 
 def wait(
@@ -233,28 +289,31 @@ def wait(
     timeout: float,
     act: t.Callable[[Snapshot], None] | None = None,
     follow: t.Callable[[Snapshot], t.Iterable[Source]] | None = None,
+    needs: Needs | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Watch `sources` until `evaluate` calls every target ready, one failed for good, or `timeout` seconds are over.
 
     `act` runs before each evaluation and may write (approve a plan, say); what it raises ends the wait. `follow` names
-    further sources once objects tell of them, such as the pods of a Deployment. `progress` receives every new entry of
-    the timeline; by default it goes to the action plugin, which shows it.
+    further sources once objects tell of them, such as the pods of a Deployment. `needs` names the sources that a target
+    is judged on (all of them without it). `progress` receives every new entry of the timeline; by default it goes to
+    the action plugin, which shows it.
 
-    While the API server does not answer nothing is concluded from what it said before.
+    While the API server does not answer nothing is concluded from what it said before; while a source alone cannot be
+    read (a CRD whose conversion webhook is down, say), nothing about the targets that need it.
     """
     started = time.monotonic()
     deadline = started + timeout
     before = Counter(session.requests)
     world = World(session)
     judge = _Judge(started, progress or reporter())
-    connection = _Connection()
+    connection = _Connection(session)
     judged: t.Mapping[str, Verdict] = {}
-    troubles: dict[str, Verdict] = {}
+    view = _View({}, True, set())
 
     def ended(phase: str, now: float) -> Result:
         requests = dict(Counter(session.requests) - before)
-        return Result(phase, {**judged, **troubles}, now - started, judge.timeline, world.snapshot, requests)
+        return Result(phase, {**judged, **view.troubles}, now - started, judge.timeline, world.snapshot, requests)
 
     try:
         world.watch(sources)
@@ -262,20 +321,25 @@ def wait(
         while True:
             world.take(min(next_look, deadline))
             now = time.monotonic()
-            troubles, sees = connection.judge(world, now)
-            if sees:
+            view = connection.judge(world, now)
+            unheard = world.unheard()
+            if view.sees:
                 judge.restart(now)
-            if follow and world.complete and sees:
-                world.watch(follow(world.snapshot))
-            if world.complete and sees:
-                if act and not troubles:
+                if follow and not unheard:
+                    world.watch(follow(world.snapshot))
+                    unheard = world.unheard()
+            if view.sees and (not unheard or (needs and unheard <= view.sick)):
+                if act and not (view.troubles or view.sick):
                     act(world.snapshot)
                     now = time.monotonic()
-                judged = evaluate(world.snapshot)
-                state, next_look = judge.settle({**judged, **troubles}, now)
+                judged = _held(evaluate(world.snapshot), view, needs)
+                judge.keep({**judged, **view.troubles}, now)
+                state, next_look = judge.settle({**judged, **view.troubles}, now)
             else:
-                state, next_look = judge.settle(troubles, now) if troubles else (PENDING, now + RECHECK)
+                state, next_look = judge.settle(view.troubles, now) if view.troubles else (PENDING, now + RECHECK)
                 next_look = min(next_look, connection.next_look(now))
+            if view.sick:  # before it is reported, too
+                state, next_look = (PENDING if state == READY else state), min(next_look, now + OFFLINE_TOLD)
             if state != PENDING:
                 return ended(state, now)
             if now >= deadline:

@@ -9,15 +9,17 @@ One thread a source. What it learns goes into a queue, which `World` turns into 
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import dataclasses
-import json
+import http.client
 import queue
 import socket
 import threading
 import time
 import typing as t
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._answer import decode
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     ApiError,
     Object,
@@ -25,11 +27,17 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
     certificate_problem,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import Kind
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._known import KNOWN
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
     HTTP_ERRORS,
+    error_text,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._signals import (
+    kept_for_main_thread,
 )
 
 REOPEN = 60.0  # seconds a watch stays open; it goes on from where it ended, so that a dead connection is noticed
+SILENCE = 15.0  # seconds that a watch may last beyond its end before its connection counts as dead
 RELIST = 300.0  # seconds after which the objects are listed anew, in case an event was lost
 POLL = 2.0  # seconds between lists where watching is not allowed
 UNSERVED_PAUSE = 0.5  # seconds between looks for a kind that is not served yet: its CRD may come any moment
@@ -91,7 +99,7 @@ class Snapshot:
                 found.update(objects)
         return [found[key] for key in sorted(found) if namespace is None or key[0] == namespace]
 
-    def of(self, source: Source) -> list[Object]:
+    def of(self, source: Source) -> builtins.list[Object]:
         """Return the objects of one source, sorted by namespace and name."""
         objects = self._objects.get(source) or {}
         return [objects[key] for key in sorted(objects)]
@@ -109,9 +117,18 @@ class Snapshot:
 class News:
     """One thing that a reader learned: a list, an event, or why it cannot read."""
 
-    what: str  # "list", "event", "unserved", "online", "offline" or "refused"
+    what: str  # "list", "event", "unserved", "online", "offline", "refused" or "bug"
     source: Source
     content: t.Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """Why a source cannot be read at the moment."""
+
+    why: str
+    blame: str = ""  # what is broken between a well API server and the objects, where that is known
+    since: float = 0.0  # monotonic
 
 
 class World:
@@ -126,7 +143,8 @@ class World:
         self._unreadable: set[Source] = set()
         self._heard: set[Source] = set()
         self.refused: dict[Source, ApiError] = {}  # sources that are refused, with the answer
-        self.offline: dict[Source, str] = {}  # sources whose server does not answer now, with the error
+        self.offline: dict[Source, Loss] = {}  # sources that cannot be read at the moment
+        self.answered_at = 0.0  # (monotonic) when the API server answered any reader last
         self.snapshot = Snapshot(self._objects, self._unreadable, self._gone)
 
     def watch(self, sources: t.Iterable[Source]) -> None:
@@ -134,20 +152,25 @@ class World:
         for source in sources:
             if source not in self._readers:
                 self._readers[source] = reader = _Reader(self._session, source, self._news)
-                reader.start()
+                with kept_for_main_thread():
+                    reader.start()
 
     def stop(self) -> None:
         """End all readers; open watches are cut."""
         for reader in self._readers.values():
             reader.stop()
 
-    @property
-    def complete(self) -> bool:
-        """Whether every source has answered once (for detail also: that it cannot): an unknown is not an absence."""
-        return all(
-            source in self._heard or (source.optional and (source in self.refused or source in self.offline))
+    def unheard(self) -> set[Source]:
+        """Return the sources that have not answered yet: an unknown is not an absence.
+
+        For those that are read for detail only it is an answer as well that they cannot be read.
+        """
+        return {
+            source
             for source in self._readers
-        )
+            if source not in self._heard
+            and not (source.optional and (source in self.refused or source in self.offline))
+        }
 
     def take(self, until: float) -> None:
         """Take all news that are there, waiting for the first one until the given (monotonic) time."""
@@ -160,9 +183,14 @@ class World:
 
     def _learn(self, news: News) -> None:
         source = news.source
+        if news.what == "bug":
+            raise news.content
         if news.what == "offline":
-            self.offline[source] = news.content
+            known = self.offline.get(source)
+            since = known.since if known else time.monotonic()
+            self.offline[source] = dataclasses.replace(news.content, since=since)
             return
+        self.answered_at = time.monotonic()
         self.offline.pop(source, None)
         if news.what == "online":
             return
@@ -190,6 +218,8 @@ class World:
         known = self._objects.get(source)
         if known is None:
             known = self._objects[source] = {}
+        if _older(obj, known.get(key) or self._gone.get((source.kind, key))):
+            return
         if event["type"] == "DELETED":
             known.pop(key, None)
             self._gone[source.kind, key] = obj
@@ -212,8 +242,10 @@ class _Reader(threading.Thread):
         self._session, self._source, self._out = session, source, out
         self._stopped = threading.Event()
         self._response: t.Any = None
+        self._version = ""  # of the last event or list, where the watch goes on; empty: list again
+        self._blamed: str | None = None
         self._pause = SHORTEST_PAUSE
-        self._short = 0  # watches in a row that the server ended at once
+        self._short = 0  # watches in a row that ended at once and brought nothing
         self._offline = False
 
     def stop(self) -> None:
@@ -224,49 +256,61 @@ class _Reader(threading.Thread):
             _cut(response)
 
     def run(self) -> None:
-        version: str | None = None
+        try:
+            self._read()
+        except Exception as exc:  # a bug: the wait must end with it, and not go on blind
+            self._tell("bug", exc)
+
+    def _read(self) -> None:
         relist_at = 0.0
         while not self._stopped.is_set():
+            if self._short > 1:  # what ends each watch at once must not be hammered, and brings no news: list again
+                self._stopped.wait(min(LONGEST_PAUSE, SHORTEST_PAUSE * 2**self._short))
             try:
-                if version is None or time.monotonic() >= relist_at:
-                    version = self._list()
+                if not self._version or self._short > 1 or time.monotonic() >= relist_at:
+                    self._list()
                     relist_at = time.monotonic() + RELIST
-                version = self._watch(version)
+                self._watch()
             except ApiError as exc:
-                # Where the server was away, the watch goes on from where it ended.
-                if not self._trouble(exc):
-                    version = None
-            except (*HTTP_ERRORS, ValueError) as exc:
-                self._lost(str(exc), 0.0)
+                self._trouble(exc)
+            except NotAnEvent as exc:
+                self._lost(str(exc))
+            except HTTP_ERRORS as exc:
+                self._lost(error_text(exc))
 
     def _tell(self, what: str, content: t.Any = None) -> None:
         self._out.put(News(what, self._source, content))
 
-    def _trouble(self, exc: ApiError) -> bool:
-        """Tell the waiting thread of an error and pause; True when the server was only away for a moment."""
-        if exc.not_found:
+    def _trouble(self, exc: ApiError) -> None:
+        """Tell the waiting thread of an error and pause. Only where the server was away the watch goes on."""
+        if exc.status == 410:  # what happened in between is not known
+            self._version = ""
+            self._short += 1
+        elif exc.transient and not certificate_problem(exc):
+            if self._blamed is None:  # asked once an outage
+                self._blamed = self._session.blame(exc)
+            self._lost(exc.message, self._blamed, exc.retry_after)
+        elif exc.not_found:
+            self._version = ""
             self._tell("unserved")
             self._stopped.wait(UNSERVED_PAUSE)
-            return False
-        if not (exc.transient or exc.status == 410) or certificate_problem(exc):
+        else:
+            self._version = ""
             self._tell("refused", exc)
             self._stopped.wait(POLL)
-            return False
-        self._lost(exc.message, exc.retry_after)
-        return exc.transient
 
-    def _lost(self, why: str, at_least: float) -> None:
+    def _lost(self, why: str, blame: str = "", at_least: float = 0.0) -> None:
         """The server does not answer, or cut a line: try again, less and less often."""
         if self._stopped.is_set():  # it was us who cut it
             return
         self._offline = True
-        self._tell("offline", why)
+        self._tell("offline", Loss(why, blame))
         self._session.count("retries")
         self._stopped.wait(max(self._pause, at_least))
         self._pause = min(LONGEST_PAUSE, self._pause * 2)
 
     def _reached(self) -> None:
-        self._pause = SHORTEST_PAUSE
+        self._pause, self._blamed = SHORTEST_PAUSE, None
         if self._offline:
             self._offline = False
             self._tell("online")
@@ -275,50 +319,61 @@ class _Reader(threading.Thread):
         name = self._source.name
         return self._source.label_selector, f"metadata.name={name}" if name else None
 
-    def _list(self) -> str:
+    def _list(self) -> None:
         items, version = self._session.list_page(
             self._source.kind, self._source.namespace, *self._selectors(), patient=False
         )
+        self._version = version
         self._tell("list", items)
         self._reached()
-        return version
 
-    def _watch(self, version: str) -> str | None:
-        """Watch until the connection ends; return where to go on from, None when the objects must be listed anew."""
+    def _watch(self) -> None:
+        """Watch until the connection ends."""
         labels, fields = self._selectors()
         query = {
             "labelSelector": labels,
             "fieldSelector": fields,
-            "resourceVersion": version,
+            "resourceVersion": self._version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(int(REOPEN)),
         }
         try:
-            response = self._session.stream(self._source.kind, self._source.namespace, query, timeout=REOPEN + 15)
+            response = self._session.stream(self._source.kind, self._source.namespace, query, timeout=REOPEN + SILENCE)
         except ApiError as exc:
-            if exc.forbidden:  # listing is allowed, watching is not: poll
-                self._stopped.wait(POLL)
-                return None
-            if exc.status == 410:
-                return None
-            raise
+            if not (exc.forbidden or exc.status == 405 or (exc.foreign and not exc.transient)):
+                raise
+            self._version = ""  # listing is allowed, watching is not, or a proxy cannot do it: poll
+            self._stopped.wait(POLL)
+            return
         self._response = response
-        opened = time.monotonic()
+        opened, began_with = time.monotonic(), self._version
         try:
             self._reached()
+            if self._stopped.is_set():  # before there was a response to cut
+                return
             for event in read_events(response):
-                if self._stopped.is_set() or event.get("type") == "ERROR":
-                    return None  # 410 Gone and the like: what happened in between is not known
-                version = event["object"]["metadata"].get("resourceVersion") or version
-                if event.get("type") != "BOOKMARK":
-                    self._tell("event", event)
+                if self._stopped.is_set():
+                    return
+                self._take(event)
         finally:
             self._response = None
             response.close()
-        self._short = self._short + 1 if time.monotonic() - opened < 1.0 else 0
-        if self._short > 1:  # a server that ends each watch at once must not be hammered
-            self._stopped.wait(min(LONGEST_PAUSE, SHORTEST_PAUSE * 2**self._short))
-        return version
+            fruitless = self._version == began_with and time.monotonic() - opened < 1.0
+            self._short = self._short + 1 if fruitless else 0
+
+    def _take(self, event: dict[str, t.Any]) -> None:
+        """Pass an event on, and remember that the watch has come this far."""
+        obj = event["object"]
+        if event["type"] == "ERROR":
+            code = obj.get("code")
+            path = self._source.kind.path(self._source.namespace)
+            raise ApiError("GET", path, code if isinstance(code, int) else 500, obj)
+        metadata = obj.get("metadata")
+        if not isinstance(metadata, dict) or not (event["type"] == "BOOKMARK" or "name" in metadata):
+            raise NotAnEvent("the watch was answered with something that is no event")
+        self._version = metadata.get("resourceVersion") or self._version
+        if event["type"] != "BOOKMARK":
+            self._tell("event", event)
 
 
 def _cut(response: t.Any) -> None:
@@ -333,17 +388,38 @@ def _cut(response: t.Any) -> None:
             response.connection.sock.shutdown(socket.SHUT_RDWR)
 
 
+class NotAnEvent(Exception):
+    """A watch sent something else."""
+
+
 def read_events(response: t.Any) -> t.Iterator[dict[str, t.Any]]:
-    """Yield the decoded events of an open watch until it ends."""
+    """Yield the decoded events of an open watch until it ends.
+
+    Raises NotAnEvent for anything else, one of HTTP_ERRORS when the connection breaks.
+    """
+    # Before 2.1 urllib3 has no way to read what is there without waiting for more; the response below it has.
+    read1 = getattr(response, "read1", None) or response._fp.read1
     rest = b""
     while True:
-        chunk = response.read1(65536) if hasattr(response, "read1") else response.read(65536)
+        chunk = read1(65536)
         if not chunk:
+            if rest.strip():
+                raise http.client.IncompleteRead(rest)
             return
         *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
+        for line in filter(bytes.strip, lines):
+            event = decode(line)
+            if not (isinstance(event, dict) and isinstance(event.get("object"), dict) and "type" in event):
+                raise NotAnEvent("the watch was answered with something that is no event")
+            yield KNOWN.learn(event)
+
+
+def _older(obj: Object, known: Object | None) -> bool:
+    """Tell whether an event shows an object as it was before what is known: a watch may repeat what it sent."""
+    try:
+        return known is not None and int(obj["metadata"]["resourceVersion"]) < int(known["metadata"]["resourceVersion"])
+    except (KeyError, ValueError):  # a server that counts in another way
+        return False
 
 
 def _key(obj: Object) -> Key:

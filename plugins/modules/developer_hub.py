@@ -69,7 +69,17 @@ options:
     description:
       - Further fields of the spec of the Backstage that this collection shall own.
       - A ConfigMap named in C(application.dynamicPluginsConfigMapName) gets the Orchestrator's entries that the
-        release needs, and loses those of other releases. All else in it stays byte for byte.
+        release needs, and loses those that it cannot load or would load twice, whatever form they have. All else in its
+        text stays byte for byte, comments, blank lines and commented-out entries included. Only a comment within the
+        lines of a removed entry goes with it.
+      - The own C(pluginConfig) of such an entry stays, in the entry of the release for the same plugin, and so do
+        dependencies that differ from those of the release. A warning names a C(pluginConfig) that was kept so, or that
+        could not be kept.
+      - Enabled entries that look like the Orchestrator and will be loaded twice, also those in
+        C(application.dynamicPlugins), are left alone and named in a warning.
+      - A text that this module cannot edit is refused with the line, before any change and in check mode as well.
+        Such are several documents, a list of plugins that is an alias or comes from a merge key, an entry whose anchor
+        is used elsewhere, and what PyYAML cannot read.
     type: dict
     default: {}
   force_conflicts:
@@ -184,7 +194,9 @@ plugins_config_map:
       description: One of none, created, patched.
       type: str
     replaced:
-      description: Coordinates of the Orchestrator's plugins that belonged to another release and were taken out.
+      description:
+        - Coordinates of the Orchestrator's plugins that the release cannot load or would load twice, and that were
+          taken out.
       type: list
       elements: str
 leftovers:

@@ -80,9 +80,19 @@ options:
             description: Its name; by default that of the namespace.
             type: str
           target_namespaces:
-            description: Namespaces that the operator watches; all, if the operator supports that.
+            description:
+              - Namespaces that the operator watches; all, if the operator supports that. An empty list means all.
+              - An operator that is there already is refused when it does not watch them.
             type: list
             elements: str
+      watches:
+        description:
+          - Namespaces that the operator must watch, whoever installed it; one that watches others only is refused.
+          - Without this and C(operator_group.target_namespaces), an operator that is found in another namespace than
+            O(operators[].namespace) must watch what it would watch there, which is all namespaces if it supports that.
+        type: list
+        elements: str
+        default: []
       config:
         description: The Subscription's C(config), such as C(env) or C(resources).
         type: dict
@@ -321,6 +331,7 @@ def main() -> None:
             "type": "dict",
             "options": {"name": {"type": "str"}, "target_namespaces": {"type": "list", "elements": "str"}},
         },
+        "watches": {"type": "list", "elements": "str", "default": []},
         "config": {"type": "dict"},
         "allow_collateral": {"type": "list", "elements": "str", "default": []},
     }

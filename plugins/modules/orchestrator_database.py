@@ -245,6 +245,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
     rolled_out,
     wait,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
+    ended as job_ended,
+)
 
 OPERATOR_JOB_GRACE = 20.0  # seconds that the operator's own Job gets once PostgreSQL is ready
 
@@ -315,7 +318,7 @@ class Work:
         """Tell without asking PostgreSQL whether the database exists; None where nobody can tell."""
         if not self.given:
             own = self.session.get(k.JOB, self.operator_job, self.namespace)
-            if db.finished(own) == "complete":  # it is removed 30 seconds later
+            if job_ended(own)[0] == "complete":  # it is removed 30 seconds later
                 return True
             claim = self.session.get(k.PVC, self._claim, self.namespace)
             if claim is None and self.session.get(k.STATEFUL_SET, self.database.service, self.namespace) is None:
@@ -391,7 +394,7 @@ class Work:
                 return verdicts
             self.image = self.params["image"] or sf.first_image(server) or self.image
             ready_since.append(time.monotonic())
-            if own is not None and not db.finished(own) and time.monotonic() - ready_since[0] < OPERATOR_JOB_GRACE:
+            if own is not None and not job_ended(own)[0] and time.monotonic() - ready_since[0] < OPERATOR_JOB_GRACE:
                 verdicts["operator_job"] = Verdict.pending("Running", "the Hub operator's Job is creating the database")
             return verdicts
 
@@ -400,7 +403,7 @@ class Work:
         if ended.phase != READY:
             cause = diagnose(self.session, k.STATEFUL_SET, self.database.service, self.namespace)
             raise WaitFailed(ended, "the Hub's PostgreSQL", causes=[cause.text()])
-        done = db.finished(ended.snapshot.get(k.JOB, name, self.namespace)) == "complete"
+        done = job_ended(ended.snapshot.get(k.JOB, name, self.namespace))[0] == "complete"
         return "operator_job" if done else ""
 
     def read_inputs(self) -> None:

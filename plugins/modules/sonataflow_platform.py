@@ -128,10 +128,11 @@ options:
     type: str
   network_policies:
     description:
-      - Whether the NetworkPolicies are made that the Developer Hub operator makes along with its own platform. For
-        V(self), in a namespace that has policies already; in one without any, they shut out whoever they do not name.
-      - They let in pods of the namespace, Knative, the Serverless Logic operator, routes and monitoring, belong to the
-        platform and go with it.
+      - Whether to ensure NetworkPolicies like those that the Developer Hub operator makes along with its own platform.
+        For V(self).
+      - They select the platform's services alone, and let in pods of the namespace, Knative, the Serverless Logic
+        operator where it runs, routes and monitoring. In a namespace where another policy shuts off every pod or the
+        workflows, the workflows' pods get one as well. They belong to the platform and go with it.
     type: bool
     default: false
   workflow_namespaces:
@@ -147,6 +148,12 @@ options:
     description:
       - Whether O(state=absent) goes on though the namespace has workflows, and V(self) moves the services to another
         database though workflow instances have not ended. Their timers and states stay behind then.
+    type: bool
+    default: false
+  delete_adopted:
+    description:
+      - With O(state=absent), remove also a platform that this collection did not create, or that a Backstage owns.
+        Its operator may make that one again.
     type: bool
     default: false
   wait:
@@ -173,7 +180,8 @@ notes:
     EndpointSlices and, where used, Jobs, Brokers, Triggers and SinkBindings; to get the database's Secret. Asking the
     services needs get and create on services/proxy; without that right they are not asked, and a warning says so.
     O(cluster_platform) needs list, watch, create and patch of SonataFlowClusterPlatforms, O(network_policies) get,
-    create and patch of NetworkPolicies, O(state=absent) list of SonataFlows.
+    list, create and patch of NetworkPolicies and, unless the operator is where it is by default, list of Subscriptions,
+    O(state=absent) list of SonataFlows.
 """
 
 EXAMPLES = r"""
@@ -214,7 +222,7 @@ platform:
       description: Its namespace.
       type: str
     action:
-      description: V(none), V(created), V(patched) or V(removed).
+      description: V(none), V(created), V(patched), V(removed) or V(kept).
       type: str
     managed_by:
       description: Who makes it.
@@ -350,6 +358,7 @@ def main() -> None:
             workflow_namespaces={"type": "list", "elements": "str", "default": []},
             probe={"type": "bool", "default": True},
             with_workflows={"type": "bool", "default": False},
+            delete_adopted={"type": "bool", "default": False},
             wait={"type": "bool", "default": True},
             wait_timeout={"type": "int", "default": 900},
         ),

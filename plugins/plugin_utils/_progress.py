@@ -22,12 +22,18 @@ from ansible.utils.display import Display
 from ansible_collections.kubernetes.core.plugins.action.k8s_info import (
     ActionModule as KubernetesAction,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._credentials import (
+    stripped,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._progress import (
     MAX_MESSAGE,
     MAX_NAME,
     VARIABLE,
     Entry,
     shorten,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._signals import (
+    kept_for_main_thread,
 )
 
 SWITCH = "orchestrator_progress"  # variable of a host or a play: false shows nothing
@@ -129,6 +135,11 @@ class Follower(threading.Thread):
         # Without a writer of our own the pipe would be at its end before and after the module.
         self._writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
 
+    def start(self) -> None:
+        """Start to read; the worker of Ansible has to be woken by its signals, and this thread takes none."""
+        with kept_for_main_thread():
+            super().start()
+
     def finish(self) -> None:
         """Show what is left and end."""
         self._done.set()
@@ -183,6 +194,10 @@ class ProgressAction(KubernetesAction):
         finally:
             follower.finish()
             self._task.environment = environment
+
+    def get_kubeconfig(self, kubeconfig: t.Any, *args: t.Any) -> None:
+        """Find the file on the controller, although its path came with white space around."""
+        super().get_kubeconfig(stripped(kubeconfig) if isinstance(kubeconfig, str) else kubeconfig, *args)
 
     def _shower(self, variables: t.Mapping[str, t.Any]) -> t.Callable[[str], None]:
         """Return how lines are shown: on standard error, so that nothing is in the way of who reads results.

@@ -12,7 +12,7 @@ RESET = object()  # an answer: the connection is dropped without a word
 
 
 class FakeApi:
-    """Answers (status, body[, headers]) in order and keeps what was asked."""
+    """Answers (status, body[, headers]) in order and keeps what was asked; a body is an object, or bytes."""
 
     def __init__(self) -> None:
         self.script: deque[t.Any] = deque()
@@ -34,8 +34,12 @@ class FakeApi:
                     self.close_connection = True
                     return
                 status, content, headers = (*answer, {})[:3]
-                data = json.dumps(content).encode()
+                if isinstance(content, dict):  # every answer of an API server has a kind
+                    kind = "Status" if status >= 400 else "List" if "items" in content else "Object"
+                    content = {"kind": kind, **content}
+                data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
+                self.send_header("Content-Type", "application/json")
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(data)))

@@ -5,7 +5,12 @@ import time
 
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _api
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import CONFIG_MAP, NAMESPACE, SUBSCRIPTION
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kinds import (
+    CONFIG_MAP,
+    NAMESPACE,
+    SECRET,
+    SUBSCRIPTION,
+)
 from kubernetes import client as kubernetes_client
 
 from .fake_api import RESET, FakeApi
@@ -71,7 +76,7 @@ def test_get_answers_none_for_what_is_not_there(api, session):
 @pytest.mark.parametrize("failure", [(429, {}), (500, {}), (503, {}), RESET])
 def test_transient_failures_are_retried_and_counted(api, session, failure):
     api.script += [failure, failure, (200, {"metadata": {"name": "one"}})]
-    assert session.get(CONFIG_MAP, "one", "here") == {"metadata": {"name": "one"}}
+    assert session.get(CONFIG_MAP, "one", "here")["metadata"] == {"name": "one"}
     assert session.requests["retries"] == 2
 
 
@@ -310,3 +315,50 @@ def test_requests_of_several_threads_are_all_counted(session):
     for thread in threads:
         thread.join()
     assert session.requests["get"] == 8000
+
+
+def test_a_header_never_ends_in_a_line_end(api, session):
+    session._configuration.api_key = {"authorization": "Bearer canary\n"}
+    api.script.append((200, {}))
+    session.get(CONFIG_MAP, "one", "here")
+    assert api.seen[0]["headers"]["authorization"] == "Bearer canary"
+
+
+def test_the_values_of_a_secret_that_was_read_are_known(api, session):
+    _api.KNOWN.open()
+    api.script.append((200, {"kind": "Secret", "metadata": {"name": "s"}, "data": {"any": "Y2FuYXJ5LXZhbHVl"}}))
+    session.get(SECRET, "s", "here")
+    assert _api.KNOWN.hide("canary-value") == "<redacted>"
+
+
+def test_of_a_log_a_bounded_end_is_asked_for(api, session):
+    api.script.append((200, b"one\ntwo\n"))
+    assert session.pod_log("n", "p", "c", lines=20) == "one\ntwo\n"
+    assert "tailLines=20" in api.seen[0]["path"]
+    assert f"limitBytes={_api.MOST_READ}" in api.seen[0]["path"]
+
+
+def test_of_a_log_with_long_lines_the_end_is_returned(api, session):
+    api.script.append((200, b"x" * 100_000 + b"\n" + b"y" * 100_000 + b" FATAL: the end\n"))
+    text = session.pod_log("n", "p", "c")
+    assert text.endswith("y FATAL: the end\n")
+    assert text.startswith("[cut:")
+    assert len(text) < 70_000
+
+
+def test_where_the_lines_are_too_long_to_reach_the_end_the_last_one_is_asked_for(api, session):
+    api.script += [(200, b"x" * _api.MOST_READ), (200, b"FATAL: the end\n")]
+    assert session.pod_log("n", "p", "c", lines=20) == "FATAL: the end\n"
+    assert "tailLines=1&" in api.seen[1]["path"]
+    assert session.requests["log"] == 2
+
+
+def test_the_last_line_may_be_too_long_as_well(api, session):
+    api.script += [(200, b"x" * _api.MOST_READ), (200, b"x" * _api.MOST_READ)]
+    assert "the log goes on" in session.pod_log("n", "p", "c")
+
+
+@pytest.mark.parametrize("answer", [(404, {}), (400, {"message": "no previous container"}), RESET])
+def test_a_log_that_cannot_be_read_is_empty(api, session, answer):
+    api.script.append(answer)
+    assert session.pod_log("n", "p", "c", previous=True) == ""

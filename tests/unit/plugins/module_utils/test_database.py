@@ -457,6 +457,40 @@ def test_a_job_that_ended_without_a_log_says_so():
     assert verdict.reason == "NoAnswer"
 
 
+def test_a_job_that_is_about_to_fail_is_read_first():
+    """FailureTarget comes before Failed, and the watch of Jobs may be ahead of that of pods."""
+    verdict = job.judge(finished_job("FailureTarget", "BackoffLimitExceeded"), [], {})
+    assert (verdict.reason, verdict.grace > 0) == ("NoAnswer", True)
+
+
+def test_a_job_that_ended_is_read_although_the_watch_of_pods_is_behind(monkeypatch):
+    """The Job is Failed, and the snapshot still has its pod as Running: its answer is fetched."""
+    answer = "detail=permission denied for database d\nfailure=connection\n"
+    ended = {"state": {"terminated": {"exitCode": 1, "message": answer}}}
+
+    class Session:
+        def create(self, _kind, _body):
+            pass
+
+        def list(self, kind, namespace, label_selector):
+            assert label_selector == f"batch.kubernetes.io/job-name={check.name}"
+            return [{"metadata": {"name": "p"}, "status": {"containerStatuses": [ended]}}]
+
+        def pod_log(self, *_place, **_how):
+            return ""
+
+    check = job.Check(Session(), db.describe(given(), "ns"), lambda name: {})
+    labels = {"batch.kubernetes.io/job-name": check.name}
+    running = {"metadata": {"name": "p", "labels": labels}, "status": {"phase": "Running", "containerStatuses": []}}
+    failed = finished_job("Failed", "BackoffLimitExceeded")
+    snapshot = SimpleNamespace(get=lambda *_: failed, list=lambda *_: [running])
+    check.read(snapshot)
+    assert check.judge(snapshot)["connection"].reason == "NoAnswer"  # it has looked just now
+    monkeypatch.setattr(job, "LOOK", 0.0)
+    check.read(snapshot)
+    assert check.judge(snapshot)["connection"].reason == "NoConnectRight"
+
+
 def test_a_pod_that_cannot_start_fails_after_a_while():
     waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
     pod = {"metadata": {"name": "p"}, "status": {"containerStatuses": [{"state": {"waiting": waiting}}]}}

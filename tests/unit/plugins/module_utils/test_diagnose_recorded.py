@@ -1,20 +1,18 @@
-"""Causes in what real operators left behind: recordings that lie beside the repository, and are not part of it."""
+"""Causes in what real operators left behind: the facts in tests/recorded."""
 
 from __future__ import annotations
 
 import typing as t
-import warnings
-from pathlib import Path
 
 import pytest
-import yaml
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _diagnose as diagnosing
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _workload as judging
+
+from tests.recorded import load
 
 from .fake_cluster import KINDS, FakeCluster
 
 Object = dict[str, t.Any]
-RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recorded"
 KIND = {kind.kind: kind for kind in KINDS if kind.group != "serving.knative.dev"}
 NOTHING = "tells why"
 SINK = "c3-broker-ready-sinkbinding-not-ready"
@@ -22,13 +20,7 @@ SINK = "c3-broker-ready-sinkbinding-not-ready"
 
 def recorded(name: str) -> list[Object]:
     """Objects as a real API server held them; what was stripped from them (uids, namespaces) is put back."""
-    path = RECORDED / f"{name}.yaml"
-    if not path.exists():
-        warnings.warn(f"RECORDINGS OF THE REAL OPERATORS ARE MISSING ({path}): their test proves nothing", stacklevel=2)
-        pytest.skip(f"REFERENCE DATA MISSING: {path} is not there, so real recordings were NOT tested")
-    objects: list[Object] = []
-    for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-        objects += [obj for obj in (document if isinstance(document, list) else [document]) if obj and obj.get("kind")]
+    objects = load(name)
     for obj in objects:
         obj["metadata"].setdefault("uid", f"{obj['kind']}/{obj['metadata']['name']}")
         about = obj.get("involvedObject")

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _knative
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative import EVENTING, SERVING
 
-RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recorded"
-
-
-def recorded(name: str) -> list[dict[str, Any]]:
-    """Objects as a real API server held them."""
-    path = RECORDED / name
-    if not path.exists():
-        warnings.warn(f"RECORDINGS OF THE REAL OPERATORS ARE MISSING ({path}): their test proves nothing", stacklevel=2)
-        pytest.skip(f"{path} is not there")
-    return [doc for doc in yaml.safe_load_all(path.read_text(encoding="utf-8")) if doc]
+from tests.recorded import load
 
 
 def knative(namespace: str = "knative-eventing", name: str = "knative-eventing", **more: Any) -> dict[str, Any]:
@@ -28,13 +16,13 @@ def knative(namespace: str = "knative-eventing", name: str = "knative-eventing",
 
 
 def test_the_recorded_ready_one_is_ready() -> None:
-    (obj,) = recorded("serverless/ke-ready.yaml")
+    (obj,) = load("serverless/ke-ready.yaml")
     verdict = _knative.judge(EVENTING, obj)
     assert (verdict.state, verdict.message) == ("ready", "version 1.17")
 
 
 def test_the_recorded_webhook_error_is_progress() -> None:
-    obj = recorded("logic-operator/i-serving-webhook-error.yaml")[0]
+    obj = load("logic-operator/i-serving-webhook-error.yaml")[0]
     verdict = _knative.judge(SERVING, obj)
     assert (verdict.state, verdict.reason) == ("pending", "Error")
     assert "failed calling webhook" in verdict.message
@@ -63,7 +51,7 @@ def test_a_skipped_minor_fails_after_a_grace() -> None:
 
 
 def test_ready_being_deleted_is_not_ready() -> None:
-    (obj,) = recorded("serverless/ke-ready.yaml")
+    (obj,) = load("serverless/ke-ready.yaml")
     obj["metadata"]["deletionTimestamp"] = "2026-11-23T16:00:00Z"
     assert _knative.judge(EVENTING, obj).state == "pending"
     assert "knative-eventing-openshift" in _knative.judge_gone(EVENTING, obj).message

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import copy
 import typing as t
-import warnings
-from pathlib import Path
 
 import pytest
-import yaml
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _olm_judge as judging
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_operator import Recreation
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve import Target, Wanted
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal import terminal
+
+from tests.recorded import load
 
 Object = dict[str, t.Any]
 WANTED = Wanted("thing", "home")
 ENTRIES = (("thing.v1.2.0", "1.2.0"), ("thing.v1.1.0", "1.1.0"), ("thing.v1.0.0", "1.0.0"))
 TARGET = Target("stable", "thing.v1.1.0", "1.1.0", ENTRIES, "thing.v1.2.0", None, (), None, ())
-RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recorded" / "olm"
 
 
 def subscription(*conditions: Object, name: str = "thing", **status: t.Any) -> Object:
@@ -223,6 +223,60 @@ def test_a_deleted_csv_is_told_and_not_the_later_version_that_waits() -> None:
     assert "recreate_dead_subscription" in verdict.remedy
 
 
+REFUSED_TO_IT = (
+    "constraints not satisfiable: @existing/home//thing.v1.1.0 and redhat-operators/openshift-marketplace/stable/"
+    "thing.v1.1.0 originate from package thing, clusterserviceversion thing.v1.1.0 exists and is not referenced by a "
+    "subscription, subscription thing exists"
+)
+MISSES_ITS_PLAN = {"type": "InstallPlanMissing", "status": "True"}
+LATE = {"state": "UpgradePending", "currentCSV": "thing.v1.1.0", "installPlanRef": {"name": "install-a"}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        # A new Subscription that OLM, from its cache, has referred to a plan which went with the old Subscription.
+        (view(subscription(MISSES_ITS_PLAN, **LATE), csvs=[]), True),
+        (view(subscription(**LATE), csvs=[]), False),  # OLM may be about to make another
+        (view(subscription(**LATE), plan=plan(phase="Complete"), csvs=[]), True),
+        (view(subscription(**LATE), plan=plan(phase="Installing"), csvs=[]), False),
+        (view(subscription(**LATE), plan=plan(phase="Complete"), csvs=[csv(phase="Installing")]), False),
+        (
+            view(subscription(MISSES_ITS_PLAN, **LATE), csvs=[csv(phase="Pending", reason="RequirementsNotMet")]),
+            True,
+        ),
+        # OLM has created the CSV for the Subscription that was deleted, and refuses it to the new one.
+        (view(subscription(failed(REFUSED_TO_IT)), csvs=[csv()]), True),
+        (view(subscription(failed(REFUSED_TO_IT)), csvs=[]), False),
+        (view(subscription(failed(REFUSED_TO_IT), currentCSV="thing.v1.1.0"), csvs=[csv()]), False),
+        (view(subscription(failed(REFUSED_TO_IT.replace("thing.v1.1.0", "other.v1"))), csvs=[csv()]), False),
+        (view(subscription(), csvs=[]), False),
+        (view(None, csvs=[]), False),
+    ],
+)
+def test_a_new_subscription_that_is_as_dead_as_the_old_one_was(seen: judging.View, expected: bool) -> None:
+    assert judging.dead_for_sure(seen, "thing.v1.1.0") is expected
+
+
+def test_a_csv_that_olm_refuses_to_the_subscription_is_not_waited_for_as_if_it_settled() -> None:
+    verdict = judging.judge(WANTED, TARGET, view(subscription(failed(REFUSED_TO_IT)), csvs=[csv()]))
+    assert (verdict.state, verdict.reason) == ("failed", "OrphanCSV")
+    assert "thing.v1.1.0 is there and belongs to no Subscription" in verdict.message
+
+
+def test_a_dead_subscription_is_created_again_before_its_grace_is_over_and_not_for_ever() -> None:
+    recreation = Recreation()
+    assert not recreation.due(True, 100.0)
+    assert not recreation.due(False, 105.0)  # OLM goes on after all
+    assert not recreation.due(True, 106.0)
+    assert not recreation.due(True, 115.0)
+    assert recreation.due(True, 116.0)
+    assert terminal("subscription/DeadSubscription").grace > 10.0
+    assert not recreation.due(True, 117.0)
+    assert recreation.due(True, 127.0)
+    assert not any(recreation.due(True, float(now)) for now in range(128, 200))
+
+
 @pytest.mark.parametrize("reason", ["TooManyOperatorGroups", "NoOperatorGroup"])
 def test_a_number_of_groups_that_is_right_again_is_waited_for(reason: str) -> None:
     verdict = judging.judge(WANTED, TARGET, view(csvs=[csv(phase="Failed", reason=reason)]))
@@ -367,17 +421,6 @@ def test_unpacking_is_told_and_its_failure_is_final_but_for_noise() -> None:
     assert judging.judge(WANTED, TARGET, view(noise)).state == "pending"
 
 
-def recorded(name: str) -> list[Object]:
-    path = RECORDED / f"{name}.yaml"
-    if not path.exists():
-        warnings.warn(f"the recordings are not there, {name} is not checked", stacklevel=2)
-        pytest.skip(f"no recording {path.name}: the folder of recordings is not beside this repository")
-    documents: list[Object] = []
-    for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-        documents += document if isinstance(document, list) else [document] if document else []
-    return documents
-
-
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -399,7 +442,7 @@ def recorded(name: str) -> list[Object]:
 )
 def test_recorded_situations(name: str, reason: str) -> None:
     """What the real OLM left behind; its CSVs were recorded without their install strategy."""
-    objects = recorded(name)
+    objects = load(f"olm/{name}")
 
     def of(kind: str) -> list[Object]:
         return [copy.deepcopy(item) for item in objects if item["kind"] == kind]

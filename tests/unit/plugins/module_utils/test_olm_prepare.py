@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import typing as t
 
+import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _olm_remove as removing
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import ApiError
@@ -92,7 +94,8 @@ def csv(
     name: str = "thing.v1.0.0", phase: str = "Succeeded", home: str = "home", **spec: t.Any
 ) -> tuple[k.Kind, Object]:
     spec = {"version": name.partition(".v")[2], **spec}
-    return k.CSV, {"metadata": {"name": name, "namespace": home}, "spec": spec, "status": {"phase": phase}}
+    metadata = {"name": name, "namespace": home, "uid": f"uid-of-{name}"}
+    return k.CSV, {"metadata": metadata, "spec": spec, "status": {"phase": phase}}
 
 
 def prepare(cluster: Cluster, *wanted: Wanted, **options: t.Any) -> tuple[list[Operator], list[str], Preparation]:
@@ -201,6 +204,7 @@ def test_both_halves_go_where_the_failed_plan_was_deleted() -> None:
     wanted = Wanted("thing", "home", version="1.1.0")
     (operator,), problems, _preparation = prepare(cluster, wanted, recreate_dead_subscription=True)
     assert (problems, operator.repair, operator.halves) == ([], "recreate", ["thing.v1.1.0", "thing.v1.0.0"])
+    assert operator.uids == {"thing.v1.1.0": "uid-of-thing.v1.1.0", "thing.v1.0.0": "uid-of-thing.v1.0.0"}
     assert prepare(cluster, wanted)[0][0].repair is None
 
 
@@ -255,19 +259,87 @@ def test_a_right_that_is_missing_for_reading_tells_all_that_are() -> None:
     assert {role["kind"] for role in preparation.roles} == {"ClusterRole", "Role"}
 
 
-def test_what_keeps_a_namespace() -> None:
-    def named(name: str, **more: t.Any) -> Object:
-        metadata = {"name": name, **more.pop("metadata", {})}
-        return {"kind": "Secret", "metadata": metadata, **more}
+WATCHING = (k.OPERATOR_GROUP, {"metadata": {"name": "og", "namespace": "home"}, "status": {"namespaces": ["home"]}})
 
-    everything = [
-        named("pull-secret"),
-        named("kube-root-ca.crt"),
-        named("builder-token", type="kubernetes.io/service-account-token"),
-        named("going", metadata={"deletionTimestamp": "2026-11-24T00:00:00Z"}),
-        named("copy", metadata={"labels": {"olm.copiedFrom": "there"}}),
-    ]
-    assert removing.still_used(everything) == ["Secret pull-secret"]
+
+def watching(text: str | None, *modes: str) -> tuple[k.Kind, Object]:
+    kind, obj = csv(installModes=[{"type": mode, "supported": True} for mode in modes])
+    if text is not None:
+        obj["metadata"]["annotations"] = {"olm.targetNamespaces": text}
+    return kind, obj
+
+
+@pytest.mark.parametrize("managed", [True, False])
+@pytest.mark.parametrize(
+    ("wanted", "found", "lacking"),
+    [
+        ({}, watching("home"), ""),
+        ({"watches": ("home",)}, watching("home"), ""),
+        ({"watches": ("rhdh", "home", "flows")}, watching("home"), "namespaces flows, rhdh"),
+        ({"watches": ("rhdh",)}, watching(None), "namespace rhdh"),  # its OperatorGroup tells
+        ({"watches": ("rhdh",)}, watching("home,rhdh"), ""),
+        ({"watches": ("rhdh",)}, watching(""), ""),
+        ({"target_namespaces": ("rhdh",)}, watching("home"), "namespace rhdh"),
+        ({"target_namespaces": ()}, watching("home"), "all namespaces"),
+        ({"namespace": "other"}, watching("home", "OwnNamespace", "AllNamespaces"), "all namespaces"),
+        ({"namespace": "other"}, watching("home", "OwnNamespace"), "namespace other"),
+        ({"namespace": "other", "watches": ("home",)}, watching("home", "AllNamespaces"), ""),
+        ({"namespace": "other"}, watching("", "OwnNamespace", "AllNamespaces"), ""),
+    ],
+)
+def test_an_operator_that_watches_elsewhere_is_no_operator_for_us(
+    wanted: dict[str, t.Any], found: tuple[k.Kind, Object], lacking: str, managed: bool
+) -> None:
+    live = subscription(installedCSV="thing.v1.0.0", currentCSV="thing.v1.0.0")
+    if not managed:
+        del live[1]["metadata"]["labels"]
+    cluster = Cluster(live, found, WATCHING, NAMESPACE, manifest("thing", "OwnNamespace", "AllNamespaces"))
+    problems = prepare(cluster, dataclasses.replace(THING, **wanted))[1]
+    assert any(f"it must watch {lacking}" in text for text in problems) is bool(lacking), problems
+
+
+def test_a_new_operator_is_not_installed_where_it_would_watch_elsewhere() -> None:
+    group = (
+        k.OPERATOR_GROUP,
+        {"metadata": {"name": "og", "namespace": "home"}, "spec": {"targetNamespaces": ["home"]}},
+    )
+    cluster = Cluster(group, NAMESPACE, manifest("thing", "OwnNamespace", "AllNamespaces"))
+    (problem,) = prepare(cluster, dataclasses.replace(THING, watches=("rhdh",)))[1]
+    assert "OperatorGroup home/og targets home, and the operator must watch namespace rhdh" in problem
+    (problem,) = prepare(
+        Cluster(NAMESPACE, manifest("thing", "OwnNamespace", "SingleNamespace")),
+        dataclasses.replace(THING, watches=("rhdh",)),
+    )[1]
+    assert "watches: namespace rhdh is not among the target_namespaces ['home']" in problem
+
+
+def test_absent_leaves_an_operator_that_is_in_another_namespace() -> None:
+    cluster = Cluster(subscription(installedCSV="thing.v1.0.0"), csv(), NAMESPACE)
+    removal = removing.Removal(t.cast(t.Any, cluster), [Wanted("thing", "team-a")], wait_for=None)
+    result = removal.absent()
+    (operator,) = result["operators"]
+    assert (result["changed"], operator["action"], operator["namespace"]) == (False, "absent", "team-a")
+    assert operator["warnings"] == ["is not in team-a but in home, where it stays: name that namespace to remove it"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "more", "expected"),
+    [
+        ("Secret", "pull-secret", {}, False),
+        ("ConfigMap", "kube-root-ca.crt", {}, True),
+        ("Secret", "kube-root-ca.crt", {}, False),
+        ("Secret", "builder-token", {"type": "kubernetes.io/service-account-token"}, True),
+        ("Secret", "copy", {"labels": {"olm.copiedFrom": "there"}}, True),
+        ("ServiceAccount", "default", {}, True),
+        ("ServiceAccount", "robot", {}, False),
+        ("RoleBinding", "system:deployers", {}, True),
+        ("RoleBinding", "admins", {}, False),
+        ("ConfigMap", "leader", {"annotations": {"control-plane.alpha.kubernetes.io/leader": "{}"}}, True),
+    ],
+)
+def test_what_comes_by_itself_keeps_no_namespace(kind: str, name: str, more: Object, expected: bool) -> None:
+    metadata = {"name": name, "labels": more.get("labels"), "annotations": more.get("annotations")}
+    assert removing.automatic({"kind": kind, "metadata": metadata, "type": more.get("type")}) is expected
 
 
 def test_olm_that_does_not_run_is_seen_where_it_may_be() -> None:

@@ -111,11 +111,43 @@ def test_check_mode_predicts_only_what_we_set_in_the_platform_that_the_hub_will_
     assert platform.changed is changed
 
 
+OURS = {"labels": {_api.CREATED_LABEL: "true"}, "ownerReferences": []}
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize(
+    ("found", "whose"),
+    [
+        (live(), "the Backstage dh owns it"),
+        (live(**{**OURS, "ownerReferences": live()["metadata"]["ownerReferences"]}), "the Backstage dh owns it"),
+        (live(ownerReferences=[]), "this collection did not create it"),
+    ],
+)
+def test_a_platform_of_others_is_not_removed_unasked(api, check_mode, found, whose):
+    api.script.append((200, found))
+    platform = make(api, check_mode=check_mode, delete_adopted=False, wait=True)
+    assert platform.remove()["changed"] is False
+    assert platform.action == "kept"
+    assert platform.warnings == [
+        f"SonataFlowPlatform ns/sonataflow-platform stays: {whose} (delete_adopted removes it)."
+    ]
+    assert [request["method"] for request in api.seen] == ["GET"]
+
+
+@pytest.mark.parametrize(("found", "adopted"), [(live(), True), (live(**OURS), False)])
+def test_what_is_ours_or_asked_for_is_removed(api, found, adopted):
+    api.script.extend([(200, found), (200, {"items": []}), (200, {}), (200, {"items": []})])
+    platform = make(api, delete_adopted=adopted, with_workflows=False, wait=False)
+    assert platform.remove()["changed"] is True
+    assert api.seen[2]["method"] == "DELETE"
+    assert api.seen[2]["body"]["preconditions"] == {"uid": "u"}
+
+
 def test_workflows_keep_a_platform_from_being_removed(api):
     workflow = {"metadata": {"name": "greeting", "namespace": "ns"}}
-    api.script.extend([(200, live()), (200, {"items": [workflow]})])
+    api.script.extend([(200, live(**OURS)), (200, {"items": [workflow]})])
     with pytest.raises(InputError) as caught:
-        make(api, with_workflows=False, wait=True).remove()
+        make(api, delete_adopted=False, with_workflows=False, wait=True).remove()
     assert "greeting" in str(caught.value)
 
 

@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 
 import pytest
-import yaml
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _platform
 from ansible_collections.rhdh.orchestrator.plugins.module_utils import _sonataflow as sf
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import condition
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import JOB_LABEL
 
-RECORDED = Path(__file__).resolve().parents[5] / "shared" / "recorded" / "logic-operator"
+from tests.recorded import load
+
 NAME = "sonataflow-platform"
 
 
@@ -626,15 +625,8 @@ def test_platforms_of_others_are_named():
 # -- what the real operator was recorded to do ------------------------------------------------------------------------
 
 
-def recorded(name):
-    path = RECORDED / name
-    if not path.exists():
-        pytest.skip(f"REFERENCE DATA MISSING: {path} is not there, so the real operator's recordings were NOT tested")
-    return [item for item in yaml.safe_load_all(path.read_text()) if item and item.get("kind")]
-
-
 def judge_recorded(name, which=NAME):
-    objects = recorded(name)
+    objects = load(f"logic-operator/{name}")
     platforms = [item for item in objects if item["kind"] == "SonataFlowPlatform"]
     live = next((item for item in platforms if item["metadata"]["name"] == which), platforms[0])
     of_kind = {kind: [item for item in objects if item["kind"] == kind] for kind in ("Deployment", "Pod", "Job")}

@@ -135,6 +135,7 @@ def pod(check: str, **options: t.Any) -> Target:
         ([pod("condition", conditions=(Wanted("R"),), failed_conditions=(Wanted("R"),))], "wanted and a failure"),
         ([pod("exists", name="d"), pod("absent", name="d")], "absent and something else"),
         ([pod("exists", name="d"), pod("exists", name="d")], "is given twice"),
+        ([pod("absent", name="")], "name is empty; leave it out"),
         (
             [pod("condition", conditions=(Wanted("R"),)), pod("condition", conditions=(Wanted("R", "False"),))],
             "cannot be False and True at once",

@@ -10,7 +10,8 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import Sou
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .fake_watch import FakeSession
+from .http_client import BOTH
+from .standin_api import StandInApiServer
 
 
 def has_phase(phase):
@@ -29,55 +30,52 @@ def has_phase(phase):
 SOURCES = [Source(CSV, "ns", "one")]
 
 
-def test_ready_at_once_when_it_is_ready():
-    session = FakeSession()
-    session.put(CSV, "one", status={"phase": "Succeeded"})
-    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=5)
+def test_ready_at_once_when_it_is_ready(api):
+    api.put(CSV, "one", status={"phase": "Succeeded"})
+    result = _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=5)
     assert result.phase == _wait.READY
     assert result.elapsed < 4
 
 
-def test_a_change_ends_the_wait_within_a_moment():
-    session = FakeSession()
+@BOTH
+def test_a_change_ends_the_wait_within_a_moment(api):
     changed = []
 
     def later():
-        session.until_watched()
+        api.until_watched()
         time.sleep(0.4)
-        session.put(CSV, "one", status={"phase": "Succeeded"})
+        api.put(CSV, "one", status={"phase": "Succeeded"})
         changed.append(time.monotonic())
 
     threading.Thread(target=later).start()
-    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10)
+    result = _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=10)
     assert time.monotonic() - changed[0] < 2  # without a watch: 5 s
     assert [entry["reason"] for entry in result.timeline] == ["NotCreated", "Ready"]
     assert result.timeline[-1]["at"] >= 0.4
 
 
-def test_a_terminal_failure_ends_the_wait_at_once_with_its_remedy():
-    session = FakeSession()
-    session.put(CSV, "one", status={"phase": "Broken"})
-    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=60)
+def test_a_terminal_failure_ends_the_wait_at_once_with_its_remedy(api):
+    api.put(CSV, "one", status={"phase": "Broken"})
+    result = _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=60)
     assert result.phase == _wait.FAILED
     assert result.worst() == [("one", Verdict.failed("Broken", "is broken", "mend it"))]
 
 
-def test_time_out_keeps_the_last_verdict():
-    result = _wait.wait(FakeSession(), SOURCES, has_phase("Succeeded"), timeout=0.3)
+def test_time_out_keeps_the_last_verdict(api):
+    result = _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=2.0)
     assert (result.phase, result.verdicts["one"].reason) == (_wait.TIMED_OUT, "NotCreated")
-    assert 0.3 <= result.elapsed < 4
+    assert 2.0 <= result.elapsed < 6
 
 
-def test_a_failure_within_its_grace_may_heal():
-    session = FakeSession()
-    session.put(CSV, "one", status={"phase": "Failed"})
-    threading.Timer(0.3, lambda: session.put(CSV, "one", status={"phase": "Succeeded"})).start()
+def test_a_failure_within_its_grace_may_heal(api):
+    api.put(CSV, "one", status={"phase": "Failed"})
+    threading.Timer(0.3, lambda: api.put(CSV, "one", status={"phase": "Succeeded"})).start()
 
     def evaluate(snapshot):
         failed = snapshot.get(CSV, "one", "ns")["status"]["phase"] == "Failed"
         return {"one": Verdict.failed("Failed", "for a moment", grace=5) if failed else Verdict.ready()}
 
-    result = _wait.wait(session, SOURCES, evaluate, timeout=10)
+    result = _wait.wait(api.session, SOURCES, evaluate, timeout=10)
     assert result.phase == _wait.READY
     assert [(entry["state"], entry["reason"]) for entry in result.timeline] == [
         ("pending", "Failed"),
@@ -85,175 +83,161 @@ def test_a_failure_within_its_grace_may_heal():
     ]
 
 
-def test_a_failure_beyond_its_grace_is_final():
-    session = FakeSession()
+def test_a_failure_beyond_its_grace_is_final(api):
     result = _wait.wait(
-        session, SOURCES, lambda s: {"one": Verdict.failed("Failed", "for good", grace=0.3)}, timeout=10
+        api.session, SOURCES, lambda s: {"one": Verdict.failed("Failed", "for good", grace=0.3)}, timeout=10
     )
     assert result.phase == _wait.FAILED
     assert 0.3 <= result.elapsed < 4
     assert [entry["state"] for entry in result.timeline] == ["pending", "failed"]
 
 
-def test_readiness_must_last_where_asked():
-    result = _wait.wait(FakeSession(), SOURCES, lambda s: {"one": Verdict.ready(stable_for=0.4)}, timeout=10)
+def test_readiness_must_last_where_asked(api):
+    result = _wait.wait(api.session, SOURCES, lambda s: {"one": Verdict.ready(stable_for=0.4)}, timeout=10)
     assert result.phase == _wait.READY
     assert 0.4 <= result.elapsed < 4
 
 
-def test_no_verdict_before_every_source_was_heard():
-    session = FakeSession()
-    session.failures = [503, 503]
+def test_no_verdict_before_every_source_was_heard(api):
+    api.failures = [503, 503]
     seen = []
 
     def evaluate(snapshot):
         seen.append(snapshot.served(CSV))
         return {"one": Verdict.ready()}
 
-    assert _wait.wait(session, SOURCES, evaluate, timeout=10).phase == _wait.READY
+    assert _wait.wait(api.session, SOURCES, evaluate, timeout=10).phase == _wait.READY
     assert seen == [True]
 
 
-def test_an_unserved_kind_is_waited_for():
-    session = FakeSession()
-    session.refuse[CSV] = 404
-    threading.Timer(0.3, session.refuse.clear).start()
-    session.put(CSV, "one", status={"phase": "Succeeded"})
-    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10)
+def test_an_unserved_kind_is_waited_for(api):
+    api.refuse[CSV] = 404
+    threading.Timer(0.3, api.refuse.clear).start()
+    api.put(CSV, "one", status={"phase": "Succeeded"})
+    result = _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=10)
     assert result.phase == _wait.READY
     assert result.snapshot.served(CSV)
 
 
-def test_what_is_read_for_detail_only_may_be_forbidden():
-    session = FakeSession()
-    session.refuse[DEPLOYMENT] = 403
-    session.put(CSV, "one", status={"phase": "Succeeded"})
+def test_what_is_read_for_detail_only_may_be_forbidden(api):
+    api.refuse[DEPLOYMENT] = 403
+    api.put(CSV, "one", status={"phase": "Succeeded"})
     detail = Source(DEPLOYMENT, "ns", optional=True)
-    result = _wait.wait(session, [*SOURCES, detail], has_phase("Succeeded"), timeout=10)
+    result = _wait.wait(api.session, [*SOURCES, detail], has_phase("Succeeded"), timeout=10)
     assert result.phase == _wait.READY
     assert result.snapshot.readable(CSV, "ns")
 
 
-def test_what_may_not_be_read_ends_the_wait_and_names_the_right(monkeypatch):
+def test_what_may_not_be_read_ends_the_wait_and_names_the_right(api, monkeypatch):
     monkeypatch.setattr(_wait, "REFUSAL_GRACE", 0.3)
-    session = FakeSession()
-    session.refuse[DEPLOYMENT] = 403
-    session.put(CSV, "one", status={"phase": "Succeeded"})
-    result = _wait.wait(session, [*SOURCES, Source(DEPLOYMENT, "ns")], has_phase("Succeeded"), timeout=10)
+    api.refuse[DEPLOYMENT] = 403
+    api.put(CSV, "one", status={"phase": "Succeeded"})
+    result = _wait.wait(api.session, [*SOURCES, Source(DEPLOYMENT, "ns")], has_phase("Succeeded"), timeout=10)
     assert (result.phase, result.reason) == (_wait.FAILED, "Forbidden")
     assert result.worst()[0][1].remedy == "Grant get, list and watch on deployments in namespace ns."
     assert not result.snapshot.readable(DEPLOYMENT, "ns")
     assert 0.3 <= result.elapsed < 4
 
 
-def test_a_right_that_comes_within_the_grace_is_enough():
-    session = FakeSession()
-    session.refuse[CSV] = 403
-    session.put(CSV, "one", status={"phase": "Succeeded"})
-    threading.Timer(0.3, session.refuse.clear).start()
-    assert _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10).phase == _wait.READY
+def test_a_right_that_comes_within_the_grace_is_enough(api):
+    api.refuse[CSV] = 403
+    api.put(CSV, "one", status={"phase": "Succeeded"})
+    threading.Timer(0.3, api.refuse.clear).start()
+    assert _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=10).phase == _wait.READY
 
 
-@pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (400, "Refused")])
-def test_what_no_waiting_changes_ends_the_wait_at_once(status, reason):
-    session = FakeSession()
-    session.refuse[CSV] = status
-    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10)
-    assert (result.phase, result.reason) == (_wait.FAILED, reason)
+def test_what_no_waiting_changes_ends_the_wait_at_once(api):
+    api.refuse[CSV] = 400
+    result = _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=10)
+    assert (result.phase, result.reason) == (_wait.FAILED, "Refused")
     assert result.elapsed < 4
 
 
-def test_where_watching_is_forbidden_it_polls(monkeypatch):
+def test_where_watching_is_forbidden_it_polls(api, monkeypatch):
     monkeypatch.setattr(_watch, "POLL", 0.1)
-    session = FakeSession()
-    session.refuse_watch[CSV] = 403
-    threading.Timer(0.3, lambda: session.put(CSV, "one", status={"phase": "Succeeded"})).start()
-    assert _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10).phase == _wait.READY
-    assert session.requests["list"] > 1
+    api.refuse_watch[CSV] = 403
+    threading.Timer(0.3, lambda: api.put(CSV, "one", status={"phase": "Succeeded"})).start()
+    assert _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=10).phase == _wait.READY
+    assert api.session.requests["list"] > 1
 
 
-def test_a_lost_watch_goes_on_from_where_it_ended():
-    session = FakeSession()
+@BOTH
+def test_a_lost_watch_goes_on_from_where_it_ended(api):
 
     def play():
-        session.until_watched()
-        session.cut()
+        api.until_watched()
+        api.cut()
         time.sleep(0.3)
-        session.put(CSV, "one", status={"phase": "Succeeded"})
+        api.put(CSV, "one", status={"phase": "Succeeded"})
 
     threading.Timer(0.3, play).start()
-    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10)
+    result = _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=10)
     assert result.phase == _wait.READY
     assert result.requests == {"list": 1, "watch": 2}
 
 
-def test_a_history_that_is_gone_is_listed_anew():
-    session = FakeSession()
+def test_a_history_that_is_gone_is_listed_anew(api):
 
     def play():
-        session.until_watched()
-        with session.changed:
-            session.put(CSV, "one", status={"phase": "Succeeded"})
-            session.compact()
+        api.until_watched()
+        with api.changed:
+            api.put(CSV, "one", status={"phase": "Succeeded"})
+            api.compact()
 
     threading.Timer(0.3, play).start()
-    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10)
+    result = _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=10)
     assert result.phase == _wait.READY
     assert result.requests["list"] == 2
 
 
-def test_a_lost_event_is_found_by_the_slow_list(monkeypatch):
+def test_a_lost_event_is_found_by_the_slow_list(api, monkeypatch):
     monkeypatch.setattr(_watch, "RELIST", 0.2)
-    session = FakeSession()
-    session.put(CSV, "one", status={"phase": "Installing"})
+    api.put(CSV, "one", status={"phase": "Installing"})
 
     def play():
-        session.until_watched()
-        session.lose(CSV, "one", status={"phase": "Succeeded"})
-        session.cut()
+        api.until_watched()
+        api.lose(CSV, "one", status={"phase": "Succeeded"})
+        api.cut()
 
     threading.Timer(0.4, play).start()
-    assert _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=10).phase == _wait.READY
+    assert _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=10).phase == _wait.READY
 
 
-def test_nothing_is_concluded_while_the_server_does_not_answer(monkeypatch):
+def test_nothing_is_concluded_while_the_server_does_not_answer(api, monkeypatch):
     monkeypatch.setattr(_wait, "OFFLINE_TOLD", 0.2)
-    session = FakeSession()
-    session.put(CSV, "one", status={"phase": "Failed"})
+    api.put(CSV, "one", status={"phase": "Failed"})
 
     def evaluate(snapshot):
         failed = snapshot.get(CSV, "one", "ns")["status"]["phase"] == "Failed"
         return {"one": Verdict.failed("Failed", "for a moment", grace=1.0) if failed else Verdict.ready()}
 
     def play():
-        session.refuse[CSV] = 503
-        session.cut()
+        api.refuse[CSV] = 503
+        api.cut()
         time.sleep(1.5)  # longer than the grace: it would have failed
-        session.put(CSV, "one", status={"phase": "Succeeded"})
-        session.refuse.clear()
+        api.put(CSV, "one", status={"phase": "Succeeded"})
+        api.refuse.clear()
 
     threading.Timer(0.3, play).start()
-    result = _wait.wait(session, SOURCES, evaluate, timeout=10)
+    result = _wait.wait(api.session, SOURCES, evaluate, timeout=10)
     assert result.phase == _wait.READY
     assert ("API server", "Unreachable") in [(entry["target"], entry["reason"]) for entry in result.timeline]
-    assert "told to answer 503" in next(e["message"] for e in result.timeline if e["target"] == "API server")
+    assert "asked to answer 503" in next(e["message"] for e in result.timeline if e["target"] == "API server")
 
 
-def test_a_server_that_never_answers_is_the_cause():
-    session = FakeSession()
-    session.refuse[CSV] = 503
-    result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=2.5)
+def test_a_server_that_never_answers_is_the_cause(api):
+    api.refuse[CSV] = 503
+    result = _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=2.5)
     assert (result.phase, result.reason) == (_wait.TIMED_OUT, "Unreachable")
 
 
-def test_what_was_deleted_is_remembered_as_it_was():
-    session = FakeSession()
-    session.put(CSV, "one", status={"phase": "Installing"})
+def test_what_was_deleted_is_remembered_as_it_was(api):
+    api.put(CSV, "one", status={"phase": "Installing"})
 
     def play():
-        session.until_watched()
-        session.put(CSV, "one", status={"phase": "Done"})
-        session.remove(CSV, "one")
+        api.until_watched()
+        api.put(CSV, "one", status={"phase": "Done"})
+        api.remove(CSV, "one")
 
     def evaluate(snapshot):
         gone = snapshot.get(CSV, "one", "ns") is None
@@ -262,18 +246,17 @@ def test_what_was_deleted_is_remembered_as_it_was():
         }
 
     threading.Timer(0.2, play).start()
-    assert _wait.wait(session, SOURCES, evaluate, timeout=10).message == "Done"
+    assert _wait.wait(api.session, SOURCES, evaluate, timeout=10).message == "Done"
 
 
-def test_a_deletion_in_a_lost_watch_is_remembered_too(monkeypatch):
-    session = FakeSession()
-    session.put(CSV, "one", status={"phase": "Installing"})
+def test_a_deletion_in_a_lost_watch_is_remembered_too(api, monkeypatch):
+    api.put(CSV, "one", status={"phase": "Installing"})
 
     def play():
-        session.until_watched()
-        with session.changed:
-            session.remove(CSV, "one")
-            session.compact()
+        api.until_watched()
+        with api.changed:
+            api.remove(CSV, "one")
+            api.compact()
 
     def evaluate(snapshot):
         gone = snapshot.get(CSV, "one", "ns") is None
@@ -282,13 +265,12 @@ def test_a_deletion_in_a_lost_watch_is_remembered_too(monkeypatch):
         }
 
     threading.Timer(0.2, play).start()
-    assert _wait.wait(session, SOURCES, evaluate, timeout=10).message == "Installing"
+    assert _wait.wait(api.session, SOURCES, evaluate, timeout=10).message == "Installing"
 
 
-def test_sources_may_come_from_what_was_found():
-    session = FakeSession()
-    session.put(DEPLOYMENT, "d")
-    session.put(POD, "p", status={"phase": "Broken"})
+def test_sources_may_come_from_what_was_found(api):
+    api.put(DEPLOYMENT, "d")
+    api.put(POD, "p", status={"phase": "Broken"})
 
     def follow(snapshot):
         return [Source(POD, "ns", optional=True) for _found in snapshot.list(DEPLOYMENT)]
@@ -297,84 +279,88 @@ def test_sources_may_come_from_what_was_found():
         pods = snapshot.list(POD)
         return {"d": Verdict.failed("Broken", "is broken") if pods else Verdict.pending("NoPods")}
 
-    result = _wait.wait(session, [Source(DEPLOYMENT, "ns")], evaluate, timeout=10, follow=follow)
+    result = _wait.wait(api.session, [Source(DEPLOYMENT, "ns")], evaluate, timeout=10, follow=follow)
     assert (result.phase, result.requests["list"]) == (_wait.FAILED, 2)
 
 
-def test_threads_end_with_the_wait():
-    session = FakeSession()
-    before = threading.active_count()
-    _wait.wait(
-        session, [Source(CSV, "ns", str(i)) for i in range(5)], lambda s: {"x": Verdict.pending("")}, timeout=0.3
-    )
+def readers():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("watch-")]
+
+
+@BOTH
+def test_threads_end_with_the_wait(api):
+    sources = [Source(CSV, "ns", str(number)) for number in range(5)]
+    _wait.wait(api.session, sources, lambda s: {"x": Verdict.pending("")}, timeout=0.3)
     give_up = time.monotonic() + 2
-    while threading.active_count() > before and time.monotonic() < give_up:
+    while readers() and time.monotonic() < give_up:
         time.sleep(0.01)
-    assert threading.active_count() <= before
+    assert not readers()
 
 
-def test_act_runs_before_each_look_and_its_error_ends_the_wait():
+def test_act_runs_before_each_look_and_its_error_ends_the_wait(api):
     def act(snapshot):
         raise LookupError("collateral")
 
     with pytest.raises(LookupError, match="collateral"):
-        _wait.wait(FakeSession(), SOURCES, has_phase("Succeeded"), timeout=10, act=act)
+        _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=10, act=act)
 
 
-def test_progress_hears_each_change_once():
-    session = FakeSession()
+def test_progress_hears_each_change_once(api):
     heard = []
 
     def hear(entry):
         heard.append(entry["reason"])
         if entry["reason"] == "NotCreated":
-            session.put(CSV, "one", status={"phase": "Installing"})
-            session.put(CSV, "one", status={"phase": "Installing"})
+            api.put(CSV, "one", status={"phase": "Installing"})
+            api.put(CSV, "one", status={"phase": "Installing"})
         elif entry["reason"] == "Installing":
-            session.put(CSV, "one", status={"phase": "Succeeded"})
+            api.put(CSV, "one", status={"phase": "Succeeded"})
 
-    _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=20, progress=hear)
+    _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=20, progress=hear)
     assert heard == ["NotCreated", "Installing", "Ready"]
 
 
-STEPS = ["Installing", "Failed", "Pending", "deleted", "cut", "gone", "429", "500", "503", "0", "denied", "unserved"]
+CUTS = ["end", "reset", "chunk", "event", "close"]
+STEPS = ["Installing", "Failed", "Pending", "deleted", "gone", "429", "500", "503", "0", "denied", "unserved", *CUTS]
 
 
 @settings(max_examples=40, deadline=None)
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=12), last=st.sampled_from(["Succeeded", "Broken"]))
 def test_any_order_of_events_lost_watches_and_errors_ends_in_the_same_verdict(steps, last):
-    session = FakeSession()
+    api = StandInApiServer()
 
     def play():
         for step in steps:
-            with session.changed:
-                session.refuse.clear()
-                if step == "cut":
-                    session.cut()
+            with api.changed:
+                api.refuse.clear()
+                if step in CUTS:
+                    api.cut(step)
                 elif step == "gone":
-                    session.compact()
+                    api.compact()
                 elif step == "deleted":
-                    session.remove(CSV, "one")
+                    api.remove(CSV, "one")
                 elif step in ("denied", "unserved"):
-                    session.refuse[CSV] = {"denied": 403, "unserved": 404}[step]
-                    session.cut()
+                    api.refuse[CSV] = {"denied": 403, "unserved": 404}[step]
+                    api.cut()
                 elif step.isdigit():
-                    session.failures.append(int(step))
-                    session.cut()
+                    api.failures.append(int(step))
+                    api.cut()
                 else:
-                    session.put(CSV, "one", status={"phase": step})
+                    api.put(CSV, "one", status={"phase": step})
             time.sleep(0.002)
-        with session.changed:
-            session.refuse.clear()
-            session.put(CSV, "one", status={"phase": last})
+        with api.changed:
+            api.refuse.clear()
+            api.put(CSV, "one", status={"phase": last})
 
     player = threading.Timer(0.02, play)
     player.start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_watch, "POLL", 0.05)
+        patch.setattr(_watch, "UNSERVED_PAUSE", 0.05)
         patch.setattr(_watch, "LONGEST_PAUSE", 0.2)
-        result = _wait.wait(session, SOURCES, has_phase("Succeeded"), timeout=20)
+        result = _wait.wait(api.session, SOURCES, has_phase("Succeeded"), timeout=20)
     player.join()
+    api.close()
     assert result.phase == {"Succeeded": _wait.READY, "Broken": _wait.FAILED}[last]
     times = [entry["at"] for entry in result.timeline]
     assert times == sorted(times)

@@ -294,3 +294,13 @@ def test_a_failing_call_leaves_nothing_behind(private, monkeypatch):
 def test_the_action_adds_no_arguments_to_the_result():
     plugin = _progress.ProgressAction.__new__(_progress.ProgressAction)
     assert plugin._ensure_invocation({"failed": True}) == {"failed": True}
+
+
+def test_the_path_of_a_kubeconfig_may_have_white_space_around(monkeypatch):
+    seen = []
+    monkeypatch.setattr(KubernetesAction, "get_kubeconfig", lambda _self, *args: seen.append(args))
+    plugin = _progress.ProgressAction.__new__(_progress.ProgressAction)
+    arguments: dict[str, str] = {}
+    plugin.get_kubeconfig(" path\n", False, arguments)
+    plugin.get_kubeconfig({"users": ["x\n"]}, False, arguments)
+    assert seen == [("path", False, arguments), ({"users": ["x\n"]}, False, arguments)]
