@@ -215,14 +215,16 @@ class Bench:
 
     def engine(self) -> Detected:
         """Let the engine wait in this process."""
-        watched = ours_module("_wait")
-        kind = ours_module("_kinds").Kind(GROUP, VERSION, PLURAL, KIND)
+        kind = ours_module("_kube.kinds").Kind(GROUP, VERSION, PLURAL, KIND)
+        condition_of = ours_module("_kube.objects").condition
+        verdict, source_of = ours_module("_wait.verdict").Verdict, ours_module("_wait.source").Source
+        wait = ours_module("_wait.engine").wait
 
         def evaluate(snapshot: t.Any) -> dict[str, t.Any]:
             found = snapshot.get(kind, name, HOME)
-            condition: t.Any = watched.condition(found, "Ready") if found else None
+            condition: t.Any = condition_of(found, "Ready") if found else None
             ready = condition is not None and condition["status"] == "True"
-            return {name: watched.Verdict.ready() if ready else watched.Verdict.pending("NotReady")}
+            return {name: verdict.ready() if ready else verdict.pending("NotReady")}
 
         latencies = []
         names = [f"engine-{number}" for number in range(CHANGES)]
@@ -235,8 +237,8 @@ class Bench:
 
             timer = threading.Timer(self._random.uniform(0.3, 0.8), change)
             timer.start()
-            source = watched.Source(kind, HOME, name)
-            result = watched.wait(self._session(), [source], evaluate, timeout=30, progress=lambda _entry: None)
+            source = source_of(kind, HOME, name)
+            result = wait(self._session(), [source], evaluate, timeout=30, progress=lambda _entry: None)
             ended = time.monotonic()
             timer.join()
             if result.phase != "ready":
@@ -246,7 +248,7 @@ class Bench:
 
     def _session(self, kubeconfig: Path | None = None) -> t.Any:
         client = kubernetes.config.new_client_from_config(str(kubeconfig or self.lab.instance.kubeconfig))
-        return ours_module("_api").Session(client)
+        return ours_module("_kube.session").Session(client)
 
     def call(self) -> tuple[float, float]:
         """Median seconds of a call of k8s_wait and of k8s_info, many in one playbook."""
@@ -294,18 +296,20 @@ class Bench:
         return alone, crowded
 
     def _look(self, namespace: str) -> tuple[float, int]:
-        watched, kind = ours_module("_wait"), ours_module("_kinds").Kind(GROUP, VERSION, PLURAL, KIND)
+        kind = ours_module("_kube.kinds").Kind(GROUP, VERSION, PLURAL, KIND)
+        verdict, source_of = ours_module("_wait.verdict").Verdict, ours_module("_wait.source").Source
+        wait = ours_module("_wait.engine").wait
 
         def evaluate(snapshot: t.Any) -> dict[str, t.Any]:
             found = snapshot.get(kind, "wanted", namespace)
-            return {"wanted": watched.Verdict.ready() if found else watched.Verdict.pending("NotCreated")}
+            return {"wanted": verdict.ready() if found else verdict.pending("NotCreated")}
 
         with relay.to_api_server(self.lab.instance) as way:
             session = self._session(way.kubeconfig(self.lab.instance, self._scratch / "relayed"))
             session.get_path("/version")  # the connection, and its TLS, are there before the clock starts
             before, started = way.received, time.monotonic()
-            source = watched.Source(kind, namespace, "wanted")
-            watched.wait(session, [source], evaluate, timeout=30, progress=lambda _entry: None)
+            source = source_of(kind, namespace, "wanted")
+            wait(session, [source], evaluate, timeout=30, progress=lambda _entry: None)
             return time.monotonic() - started, way.received - before
 
 

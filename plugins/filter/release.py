@@ -10,23 +10,23 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _releases
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release import lookup as release_lookup
 
 
 def release(name: t.Any) -> t.Any:
     """Return the row of a Developer Hub release. Unknown releases raise AnsibleFilterError."""
     try:
         # Plugin coordinates contain `{{inherit}}`, which is not for Jinja: marked so that no templating touches it.
-        return wrap_var(_releases.release(name))
-    except _releases.UnknownRelease as exc:
+        return wrap_var(release_lookup.release(name))
+    except release_lookup.UnknownRelease as exc:
         raise AnsibleFilterError(str(exc)) from exc
 
 
 def openshift_problem(version: str, name: t.Any) -> str:
     """Say what is wrong with running a release on an OpenShift version; empty when it is validated there."""
     try:
-        return _releases.check_openshift(name, version) or ""
-    except _releases.UnknownRelease as exc:
+        return release_lookup.check_openshift(name, version) or ""
+    except release_lookup.UnknownRelease as exc:
         raise AnsibleFilterError(str(exc)) from exc
 
 

@@ -234,20 +234,11 @@ requests:
 
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
-    auth_argument_spec,
-    new_module,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import run
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets import (
-    CHECKS,
-    COMPARISONS,
-    Target,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets_wait import (
-    wait_for,
-)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets.target import CHECKS, COMPARISONS, Target
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets.wait import wait_for
 
 
 def k8s_wait(module: t.Any, session: Session) -> dict[str, t.Any]:

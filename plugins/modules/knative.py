@@ -151,14 +151,9 @@ requests:
   type: dict
 """
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative_flow import (
-    bring_about,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
-    auth_argument_spec,
-    new_module,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import run
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative.flow import bring_about
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 
 
 def main() -> None:

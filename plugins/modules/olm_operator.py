@@ -275,22 +275,13 @@ requests:
 
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
-    auth_argument_spec,
-    new_module,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import run
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import Run
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_operator import (
-    Options,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_remove import (
-    Removal,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve import (
-    Wanted,
-)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator import Options
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.remove import Removal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.run import Run
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 
 FLAGS = ("manage_adopted", "replace_orphan", "reset_failed_plan", "recreate_dead_subscription")
 REMOVAL_FLAGS = ("ignore_custom_resources", "delete_crds")

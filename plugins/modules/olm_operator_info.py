@@ -134,24 +134,14 @@ requests:
 
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Object, Session
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
-    auth_argument_spec,
-    new_module,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
-    InputError,
-    run,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_info import (
-    channels,
-    describe,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm_resolve import (
-    Wanted,
-    find_manifest,
-)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.info import channels, describe
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted, find_manifest
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 
 
 def info(module: t.Any, session: Session) -> dict[str, t.Any]:

@@ -91,40 +91,33 @@ requests:
 
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _restart
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
-    auth_argument_spec,
-    new_module,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
-    WaitFailed,
-    run,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
-    READY,
-    Snapshot,
-    Source,
-    Verdict,
-    rolled_out,
-    wait,
-)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import csv as olm_csv
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import WaitFailed
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Verdict
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import outdated
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import rolled_out
 
 
 def restart(module: t.Any, session: Session) -> dict[str, t.Any]:
     """Delete the pods that are too old and wait for their successors."""
     package = module.params["package"]
     crds = [session.get(k.CRD, api) for api in module.params["apis"]]
-    to_come = module.check_mode and module.params["apis_expected"] and not all(map(_restart.established_at, crds))
-    found = _restart.installed_by(session.list(k.SUBSCRIPTION), package)
+    to_come = module.check_mode and module.params["apis_expected"] and not all(map(outdated.established_at, crds))
+    found = olm_csv.installed_by(session.list(k.SUBSCRIPTION), package)
     csv = session.get(k.CSV, found[1], found[0]) if found else None
     if found is None or csv is None:
         return {"changed": to_come, "restarted": []}
     namespace = found[0]
-    names = _restart.deployments_of(csv)
-    owned = _restart.pods_of(session.list(k.POD, namespace), names)
-    old = owned if to_come else _restart.outdated(owned, crds)
+    names = olm_csv.deployments_of(csv)
+    owned = outdated.pods_of(session.list(k.POD, namespace), names)
+    old = owned if to_come else outdated.outdated(owned, crds)
     result = {"changed": bool(old), "restarted": [pod["metadata"]["name"] for pod in old]}
     if module.check_mode:
         return result

@@ -211,43 +211,30 @@ import contextlib
 import time
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _backstage
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database_job as job
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import (
-    _releases as releases,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _sonataflow as sf
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import (
-    ApiError,
-    Session,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import (
-    diagnose,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
-    auth_argument_spec,
-    new_module,
-    quantity,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
-    InputError,
-    WaitFailed,
-    run,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import (
-    READY,
-    Result,
-    Snapshot,
-    Source,
-    Verdict,
-    rolled_out,
-    wait,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import (
-    ended as job_ended,
-)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import job as database_job
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import judge as database_judge
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import move as database_move
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import options as database_options
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import script as job_script
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.reader import diagnose
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import spec as hub_spec
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.quantity import quantity
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import answers as service_answers
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import parts as platform_parts
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import spec as platform_spec
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release import lookup as releases
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError, WaitFailed
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Result, Verdict
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.jobs import ended as job_ended
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import rolled_out
 
 OPERATOR_JOB_GRACE = 20.0  # seconds that the operator's own Job gets once PostgreSQL is ready
 
@@ -261,17 +248,17 @@ class Work:
         self.given = self.params["database"]
         self.deadline = time.monotonic() + self.params["wait_timeout"]
         self.timeline: list[dict[str, t.Any]] = []
-        self.image = self.params["image"] or job.DEFAULT_IMAGE
+        self.image = self.params["image"] or database_job.DEFAULT_IMAGE
         self.asked: dict[str, t.Any] = {}
         wrong = self._option_problems()
         if self.given:
-            wrong += db.problems(self.given, self.namespace)
+            wrong += database_options.problems(self.given, self.namespace)
         if wrong:
             raise InputError(wrong)
         self.database = (
-            db.describe(self.given, self.namespace)
+            database_options.describe(self.given, self.namespace)
             if self.given
-            else db.hub_database(self.params["hub_name"], self.namespace)
+            else database_options.hub_database(self.params["hub_name"], self.namespace)
         )
 
     def _option_problems(self) -> list[str]:
@@ -280,7 +267,7 @@ class Work:
             for option, least in (("retry_seconds", 0), ("wait_timeout", 1), ("minimum_version", 1))
             if self.params[option] < least
         ]
-        found += db.name_problems("maintenance_database", self.params["maintenance_database"])
+        found += database_options.name_problems("maintenance_database", self.params["maintenance_database"])
         if self.params["release"]:
             try:
                 releases.release(self.params["release"])
@@ -297,17 +284,19 @@ class Work:
         """Tell whether a healthy Data Index works on this database already, in the way that is described now."""
         name = self.params["platform"]
         platform = self.session.get(k.SONATAFLOW_PLATFORM, name, self.namespace)
-        if platform is None or not db.reaches(platform, self.database):
+        if platform is None or not database_move.reaches(platform, self.database):
             return False
-        index = sf.service_name(name, "data_index")
+        index = platform_spec.service_name(name, "data_index")
         if rolled_out(self.session.get(k.DEPLOYMENT, index, self.namespace)).state != READY:
             return False
-        if not sf.health(*self.session.service_proxy("GET", self.namespace, index, 80, sf.READY_PATH))[0]:
+        if not service_answers.health(
+            *self.session.service_proxy("GET", self.namespace, index, 80, service_answers.READY_PATH)
+        )[0]:
             return False
         # Connections that are open prove nothing of a password that was changed since.
         secret = self.session.get(k.SECRET, self.database.secret, self.namespace)
-        pods = self.session.list(k.POD, self.namespace, label_selector=f"{sf.SERVICE_LABEL}={index}")
-        return secret is not None and not sf.stale(pods, name, "data_index", secret)
+        pods = self.session.list(k.POD, self.namespace, label_selector=f"{platform_parts.SERVICE_LABEL}={index}")
+        return secret is not None and not platform_parts.stale(pods, name, "data_index", secret)
 
     @property
     def operator_job(self) -> str:
@@ -323,8 +312,8 @@ class Work:
             claim = self.session.get(k.PVC, self._claim, self.namespace)
             if claim is None and self.session.get(k.STATEFUL_SET, self.database.service, self.namespace) is None:
                 return False
-        pods = self.session.list(k.POD, self.namespace, label_selector=sf.SERVICE_LABEL)
-        return False if db.told_missing(pods, self.database) else None
+        pods = self.session.list(k.POD, self.namespace, label_selector=platform_parts.SERVICE_LABEL)
+        return False if database_move.told_missing(pods, self.database) else None
 
     def made_by_operator(self) -> bool:
         """Tell whether the Developer Hub operator is still to make the server, and with it the database."""
@@ -351,13 +340,13 @@ class Work:
         """Return why the Hub, as it is described, gives us no database; nothing where it does."""
         hub, release = self.params["hub_name"], self.params["release"]
         if self.given:
-            taken = db.deleted_by_operator(self.given, hub)
+            taken = database_judge.deleted_by_operator(self.given, hub)
             cleans = not release or releases.release(release)["behaviour"]["cleans_by_name"]
-            return taken if taken and cleans and not _backstage.local_database(self._hub()) else []
+            return taken if taken and cleans and not hub_spec.local_database(self._hub()) else []
         if self.session.get(k.STATEFUL_SET, self.database.service, self.namespace) is not None:
             return []
         spec = self._hub()
-        if not _backstage.local_database(spec):
+        if not hub_spec.local_database(spec):
             return [
                 f"Backstage {hub} has no PostgreSQL of its own (spec.database.enableLocalDb is false): describe the "
                 "one to use in database, and let sonataflow_platform (managed_by: self) make the platform for it."
@@ -375,7 +364,7 @@ class Work:
     def wait_for_hub(self) -> str:
         """Wait for the Hub's PostgreSQL; return who proves the database already: "operator_job" or ""."""
         name = self.operator_job
-        label = f"{_backstage.APP_LABEL}={self.database.service}"
+        label = f"{hub_spec.APP_LABEL}={self.database.service}"
         sources = [
             Source(k.STATEFUL_SET, self.namespace, self.database.service),
             Source(k.SECRET, self.namespace, self.database.secret),
@@ -387,12 +376,12 @@ class Work:
         def judge(snapshot: Snapshot) -> dict[str, Verdict]:
             server = snapshot.get(k.STATEFUL_SET, self.database.service, self.namespace)
             secret = snapshot.get(k.SECRET, self.database.secret, self.namespace)
-            verdicts = db.judge_hub_server(server, secret, self.database, snapshot.list(k.POD))
+            verdicts = database_judge.judge_hub_server(server, secret, self.database, snapshot.list(k.POD))
             own = snapshot.get(k.JOB, name, self.namespace)
             if any(verdict.state != READY for verdict in verdicts.values()):
                 ready_since.clear()
                 return verdicts
-            self.image = self.params["image"] or sf.first_image(server) or self.image
+            self.image = self.params["image"] or platform_parts.first_image(server) or self.image
             ready_since.append(time.monotonic())
             if own is not None and not job_ended(own)[0] and time.monotonic() - ready_since[0] < OPERATOR_JOB_GRACE:
                 verdicts["operator_job"] = Verdict.pending("Running", "the Hub operator's Job is creating the database")
@@ -410,11 +399,15 @@ class Work:
         """Refuse a Secret or a CA that cannot work, and a Hub that stands in the way; all problems at once."""
         wrong = self.hub_problems()
         if self.given:
-            wrong += db.secret_problems(self.session.get(k.SECRET, self.database.secret, self.namespace), self.database)
+            wrong += database_options.secret_problems(
+                self.session.get(k.SECRET, self.database.secret, self.namespace), self.database
+            )
         ca = self.database.ca
         if ca:
             kind = k.CONFIG_MAP if ca.kind == "config_map" else k.SECRET
-            wrong += db.certificate_problems(self.session.get(kind, ca.name, self.namespace), ca, self.namespace)
+            wrong += database_options.certificate_problems(
+                self.session.get(kind, ca.name, self.namespace), ca, self.namespace
+            )
         if wrong:
             raise InputError(wrong)
 
@@ -423,36 +416,36 @@ class Work:
         wanted = [self.database.schemas[key] for key in sorted(self.database.schemas)]
         options = {
             **self.params,
-            "expected": [self.database.schema(self.params["platform"], service) for service in sf.SERVICES],
+            "expected": [self.database.schema(self.params["platform"], service) for service in platform_spec.SERVICES],
             "active_seconds": int(self.left) + 60,  # our own deadline comes first
         }
 
         def make(name: str) -> dict[str, t.Any]:
             create = self.params["create"]
-            return job.body(self.database, name, self.image, create=create, schemas=wanted, options=options)
+            return database_job.body(self.database, name, self.image, create=create, schemas=wanted, options=options)
 
-        check = job.Check(self.session, self.database, make)
+        check = database_job.Check(self.session, self.database, make)
         self.timeline += check.wait(self.left, self.explain).timeline
         self.asked = check.facts()
-        return job.facts_of(check.answers)
+        return job_script.facts_of(check.answers)
 
     def warnings(self, facts: dict[str, t.Any]) -> list[str]:
         """Return what will hurt later; the Hub's volume is looked at as well."""
         claim = None if self.given else self.session.get(k.PVC, self._claim, self.namespace)
         size = (((claim or {}).get("status") or {}).get("capacity") or {}).get("storage")
-        return job.warnings_of(facts, int(quantity(size) or 0) if size else 0)
+        return job_script.warnings_of(facts, int(quantity(size) or 0) if size else 0)
 
     def explain(self, ended: Result) -> list[str]:
         """Say what the cluster knows of a refused login, or of a server that does not answer."""
         reason = ended.verdicts["connection"].reason if "connection" in ended.verdicts else ""
         if reason == "LoginRefused" and not self.given:
             claim = self.session.get(k.PVC, self._claim, self.namespace)
-            return db.old_volume(claim, self.session.get(k.SECRET, self.database.secret, self.namespace))
+            return database_judge.old_volume(claim, self.session.get(k.SECRET, self.database.secret, self.namespace))
         if reason == "ServerUnreachable":
-            there = db.server_namespace(self.database)
+            there = database_judge.server_namespace(self.database)
             with contextlib.suppress(ApiError):  # less detail
                 own = self.session.list(k.NETWORK_POLICY, self.namespace)
-                return db.policies_between(
+                return database_judge.policies_between(
                     own, self.session.list(k.NETWORK_POLICY, there) if there else [], self.database
                 )
         return []
@@ -460,13 +453,13 @@ class Work:
     def restart_services(self) -> list[str]:
         """Delete pods that ran without the database which is new now: they make their tables at start."""
         platform = self.session.get(k.SONATAFLOW_PLATFORM, self.params["platform"], self.namespace)
-        if not db.uses(platform, self.database):
+        if not database_move.uses(platform, self.database):
             return []
-        services = {sf.service_name(self.params["platform"], service) for service in sf.SERVICES}
+        services = {platform_spec.service_name(self.params["platform"], service) for service in platform_spec.SERVICES}
         deleted = []
-        for pod in self.session.list(k.POD, self.namespace, label_selector=sf.SERVICE_LABEL):
+        for pod in self.session.list(k.POD, self.namespace, label_selector=platform_parts.SERVICE_LABEL):
             metadata = pod["metadata"]
-            if (metadata.get("labels") or {}).get(sf.SERVICE_LABEL) in services and not metadata.get(
+            if (metadata.get("labels") or {}).get(platform_parts.SERVICE_LABEL) in services and not metadata.get(
                 "deletionTimestamp"
             ):
                 self.session.delete(k.POD, metadata["name"], self.namespace, uid=metadata["uid"])
@@ -529,13 +522,13 @@ def main() -> None:
             namespace={"type": "str", "required": True},
             hub_name={"type": "str", "default": "developer-hub"},
             platform={"type": "str", "default": "sonataflow-platform"},
-            database=db.database_options(),
+            database=database_options.database_options(),
             create={"type": "bool", "default": True},
             probe={"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
             image={"type": "str"},
             resources={"type": "dict"},
             maintenance_database={"type": "str", "default": "postgres"},
-            minimum_version={"type": "int", "default": job.MINIMUM_VERSION},
+            minimum_version={"type": "int", "default": job_script.MINIMUM_VERSION},
             release={"type": "str"},
             retry_seconds={"type": "int", "default": 60},
             wait_timeout={"type": "int", "default": 600},

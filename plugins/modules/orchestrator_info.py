@@ -114,18 +114,14 @@ requests:
 
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _status
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
-    auth_argument_spec,
-    new_module,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
-    InputError,
-    run,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._releases import release
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import options as db
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.lookup import release
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._report import status as report_status
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._report import tree
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 
 
 def read(module: t.Any, session: Session) -> dict[str, t.Any]:
@@ -136,9 +132,9 @@ def read(module: t.Any, session: Session) -> dict[str, t.Any]:
     if wrong:
         raise InputError(wrong)
     database = db.describe(given, namespace) if given else None
-    facts = _status.collect(session, wanted, namespace, name, probe=module.params["probe"])
-    status = _status.judge(facts, wanted, namespace, name, database)
-    return {"changed": False, "status": status, "tree": _status.render(status["tree"])}
+    facts = report_status.collect(session, wanted, namespace, name, probe=module.params["probe"])
+    status = report_status.judge(facts, wanted, namespace, name, database)
+    return {"changed": False, "status": status, "tree": tree.render(status["tree"])}
 
 
 def main() -> None:

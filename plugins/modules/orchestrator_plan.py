@@ -125,22 +125,19 @@ requests:
 
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _plan
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
-    auth_argument_spec,
-    new_module,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import run
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._releases import release
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import options as db
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.lookup import release
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._report import plan as report_plan
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 
 
 def look(module: t.Any, session: Session) -> dict[str, t.Any]:
     """Read, judge, and refuse when asked to."""
     params = module.params
     wanted = release(params["release"])
-    facts = _plan.collect(
+    facts = report_plan.collect(
         session,
         wanted,
         params["namespace"],
@@ -149,7 +146,7 @@ def look(module: t.Any, session: Session) -> dict[str, t.Any]:
         params["database"],
         leave_unfinished=params["leave_unfinished"],
     )
-    plan = _plan.judge(
+    plan = report_plan.judge(
         facts,
         wanted,
         params["namespace"],

@@ -283,19 +283,12 @@ requests:
 import time
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _database as db
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import (
-    auth_argument_spec,
-    new_module,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._module import (
-    InputError,
-    run,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import (
-    Platform,
-)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import options as db
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.flow import Platform
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 
 SERVICE_OPTIONS: dict[str, t.Any] = {
     "type": "dict",

@@ -22,19 +22,11 @@ from ansible.utils.display import Display
 from ansible_collections.kubernetes.core.plugins.action.k8s_info import (
     ActionModule as KubernetesAction,
 )
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._credentials import (
-    stripped,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._progress import (
-    MAX_MESSAGE,
-    MAX_NAME,
-    VARIABLE,
-    Entry,
-    shorten,
-)
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._signals import (
-    kept_for_main_thread,
-)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.credentials import stripped
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Entry
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.threads import kept_for_main_thread
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.progress import MAX_MESSAGE, MAX_NAME, VARIABLE
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.lines import shorten
 
 SWITCH = "orchestrator_progress"  # variable of a host or a play: false shows nothing
 HEARTBEAT, SLOW_HEARTBEAT = 30.0, 60.0  # seconds without a line after which one says that the wait goes on

@@ -79,8 +79,8 @@ def call(
     import kubernetes.config
 
     plugin = imported(cluster, f"modules.{module}")
-    session_of = imported(cluster, "module_utils._api").Session
-    ends = imported(cluster, "module_utils._module")
+    session_of = imported(cluster, "module_utils._kube.session").Session
+    ends = imported(cluster, "module_utils._run.failures")
     agent, mark = f"test/{uuid.uuid4().hex}", cluster.mark()
     stand_in = FakeModule(params, check)
     client = kubernetes.config.new_client_from_config(kubeconfig or str(cluster.instance.kubeconfig))

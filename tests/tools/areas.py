@@ -15,13 +15,13 @@ UTILS = "plugins/module_utils"
 # Sources whose faults show in the tests of an area. What is in no line here touches only what ALWAYS runs, except
 # below `plugins`, `roles`, `playbooks`, `sandbox` and `tests/toolkit`: everything depends on the rest of those.
 SOURCES: dict[str, tuple[str, ...]] = {
-    "olm": (f"{UTILS}/_olm*", "plugins/modules/olm_operator*", "plugins/action/olm_operator*"),
-    "platform": (f"{UTILS}/_platform*", f"{UTILS}/_sonataflow*", "plugins/*/sonataflow_platform*", "roles/platform/*"),
-    "database": (f"{UTILS}/_database*", "plugins/*/orchestrator_database*", "sandbox/services/postgres*"),
-    "hub": (f"{UTILS}/_backstage*", "plugins/*/developer_hub*", "roles/developer_hub/*", "sandbox/operators/*hub*"),
-    "waits": (f"{UTILS}/_targets*", f"{UTILS}/_terminal*", "plugins/*/k8s_wait*", f"{UTILS}/_cause*"),
-    "progress": ("plugins/plugin_utils/*", f"{UTILS}/_progress*", f"{UTILS}/_interrupt*"),
-    "install": ("playbooks/*", f"{UTILS}/_plan*", f"{UTILS}/_status*", f"{UTILS}/_knative*", "roles/*"),
+    "olm": (f"{UTILS}/_olm/*", "plugins/modules/olm_operator*", "plugins/action/olm_operator*"),
+    "platform": (f"{UTILS}/_platform/*", "plugins/*/sonataflow_platform*", "roles/platform/*"),
+    "database": (f"{UTILS}/_database/*", "plugins/*/orchestrator_database*", "sandbox/services/postgres*"),
+    "hub": (f"{UTILS}/_hub/*", "plugins/*/developer_hub*", "roles/developer_hub/*", "sandbox/operators/*hub*"),
+    "waits": (f"{UTILS}/_targets/*", f"{UTILS}/_wait/states*", "plugins/*/k8s_wait*", f"{UTILS}/_diagnose/*"),
+    "progress": ("plugins/plugin_utils/*", f"{UTILS}/_run/progress.py", f"{UTILS}/_run/interrupt.py"),
+    "install": ("playbooks/*", f"{UTILS}/_report/*", f"{UTILS}/_knative/*", "roles/*"),
     "sandbox": ("sandbox/runtime/*",),
     "conformance": ("sandbox/operators/*", "tests/recorded/*", "tests/conformance/*"),
     "molecule": ("molecule/*", "playbooks/*", "galaxy.yml"),

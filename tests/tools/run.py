@@ -241,10 +241,9 @@ def groups(found: t.Sequence[Step]) -> dict[str, set[str]]:
 def units(names: t.Collection[str]) -> list[Step]:
     """Return the unit tests of the modules of some areas, so that an area is whole."""
     own = [sources for area, sources in areas.SOURCES.items() if area in names]
-    prefix = f"{areas.UTILS}/_"
-    patterns = [source.removeprefix(prefix) for sources in own for source in sources if source.startswith(prefix)]
-    folder = ROOT / "tests" / "unit" / areas.UTILS
-    files = sorted({str(path.relative_to(ROOT)) for each in patterns for path in folder.glob(f"test_{each}")})
+    sources = [Path(source) for sources in own for source in sources if source.startswith(areas.UTILS)]
+    patterns = [source.with_name(f"test_{source.name}") for source in sources]
+    files = sorted({str(path.relative_to(ROOT)) for each in patterns for path in (ROOT / "tests/unit").glob(str(each))})
     return [computing("unit-of-areas", "unit", *files)] if files else []
 
 

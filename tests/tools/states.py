@@ -16,11 +16,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs" / "terminal-states.md"
-MODULE = "ansible_collections.rhdh.orchestrator.plugins.module_utils._terminal"
+MODULE = "ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states"
 HEAD = """\
 # States that end a wait, and states that only look final
 
-Written by `make docs` from `plugins/module_utils/_terminal.py`; do not edit.
+Written by `make docs` from `plugins/module_utils/_wait/states`; do not edit.
 
 Every wait of the collection ends as ready, failed or timed out. Success is tested first. A state of the tables below
 that has a time ends the wait as failed once it has lasted that long without a break; the message then names the

@@ -303,7 +303,7 @@ def test_a_proof_costs_one_job_and_leaves_nothing(second: t.Any, cluster: Server
 
 def test_keywords_are_those_of_the_servers(cluster: Servers) -> None:
     place = cluster.collections / "ansible_collections" / "rhdh" / "orchestrator"
-    source = (place / "plugins" / "module_utils" / "_database.py").read_text(encoding="utf-8")
+    source = (place / "plugins" / "module_utils" / "_database" / "options.py").read_text(encoding="utf-8")
     known = set(source.partition('_KEYWORDS = """')[2].partition('"""')[0].split())
     for major in IMAGES:
         rows = cluster.sql(f"plain{major}", "SELECT word FROM pg_get_keywords() WHERE quote_ident(word) <> word")

@@ -201,7 +201,7 @@ def test_unknown_fields_are_reported_as_the_user_wrote_them(
 @pytest.fixture
 def real_kind(cluster: PlatformCluster, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[None]:
     """The real definition of a platform, in a group of its own beside the stand-in's."""
-    k = modules.imported(cluster, "module_utils._kinds")
+    k = modules.imported(cluster, "module_utils._kube.kinds")
     if not REAL_CRDS.is_dir():
         pytest.skip(f"LOUD: {REAL_CRDS} is not there, so nothing was held against the real definition")
     definition = yaml.safe_load((REAL_CRDS / "sonataflowplatforms.yaml").read_text(encoding="utf-8"))
@@ -247,7 +247,7 @@ def test_the_real_definition_accepts_and_refuses(cluster: PlatformCluster, names
 def test_a_missing_kind_and_another_version_are_named(
     cluster: PlatformCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    k = modules.imported(cluster, "module_utils._kinds")
+    k = modules.imported(cluster, "module_utils._kube.kinds")
     kind = k.SONATAFLOW_PLATFORM
     monkeypatch.setattr(k, "SONATAFLOW_PLATFORM", kind.at("v2"))
     for check in (False, True):

@@ -57,8 +57,8 @@ def test_playbooks_only_order_roles():
 
 
 def secret_options():
-    spec = importlib.import_module(f"{PLUGINS}.module_utils._kube").auth_argument_spec()
-    is_secret_key = importlib.import_module(f"{PLUGINS}.module_utils._secret_keys").is_secret_key
+    spec = importlib.import_module(f"{PLUGINS}.module_utils._kube.client").auth_argument_spec()
+    is_secret_key = importlib.import_module(f"{PLUGINS}.module_utils._text.keys").is_secret_key
     return {name for name in spec if is_secret_key(name) and spec[name].get("type") != "path"}, spec
 
 

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _nothing_known():
-    from ansible_collections.rhdh.orchestrator.plugins.module_utils._known import KNOWN
+    from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.known import KNOWN
 
     yield
     KNOWN.close()

@@ -16,10 +16,10 @@ UTILS = areas.UTILS
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        (f"{UTILS}/_olm_judge.py", {"olm", "sanity"}),
-        (f"{UTILS}/_sonataflow.py", {"platform", "sanity"}),
-        (f"{UTILS}/_backstage_flow.py", {"hub", "sanity"}),
-        (f"{UTILS}/_watch.py", {areas.EVERYTHING}),
+        (f"{UTILS}/_olm/judge.py", {"olm", "sanity"}),
+        (f"{UTILS}/_platform/judge.py", {"platform", "sanity"}),
+        (f"{UTILS}/_hub/flow.py", {"hub", "sanity"}),
+        (f"{UTILS}/_wait/watch.py", {areas.EVERYTHING}),
         ("plugins/modules/k8s_wait.py", {"waits", "sanity"}),
         ("plugins/action/developer_hub.py", {"hub", "sanity"}),
         ("roles/platform/tasks/main.yml", {"platform", "install"}),
@@ -29,7 +29,7 @@ UTILS = areas.UTILS
         ("tests/toolkit/cluster.py", {areas.EVERYTHING}),
         ("tests/integration/olm/test_ready.py", {"olm"}),
         ("tests/integration/conftest.py", {areas.EVERYTHING}),
-        ("tests/unit/plugins/module_utils/test_wait.py", set()),
+        ("tests/unit/plugins/module_utils/_wait/test_engine.py", set()),
         ("docs/install.md", set()),
         ("README.md", set()),
         ("roles/platform/README.md", set()),
@@ -61,8 +61,8 @@ def test_an_area_is_whole_with_the_unit_tests_of_its_modules() -> None:
     assert {name for name in chosen if name.startswith("olm/")} == {
         step.name for step in steps.integration() if step.area == "olm"
     }
-    assert "tests/unit/plugins/module_utils/test_olm_judge.py" in chosen["unit-of-areas"].command
-    assert not any("test_platform" in word for word in chosen["unit-of-areas"].command)
+    assert "tests/unit/plugins/module_utils/_olm/test_judge.py" in chosen["unit-of-areas"].command
+    assert not any("_platform" in word for word in chosen["unit-of-areas"].command)
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:

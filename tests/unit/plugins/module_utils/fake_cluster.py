@@ -6,8 +6,8 @@ import re
 import typing as t
 from urllib.parse import parse_qs
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import ApiError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
 
 Object = dict[str, t.Any]
 KINDS = [kind for kind in vars(k).values() if isinstance(kind, k.Kind)]

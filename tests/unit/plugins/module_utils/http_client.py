@@ -9,7 +9,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _api, _kube, _watch
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import client as kube_client
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import session as kube_session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import watch as wait_watch
 
 BOTH = pytest.mark.parametrize("library", ["urllib3", "urllib3-1.26"])
 PLACE = Path(sys.prefix, "old-urllib3")
@@ -43,7 +45,7 @@ def use(library: str, monkeypatch: pytest.MonkeyPatch) -> t.Any:
         _loaded[library] = _old()
     old = _loaded[library]
     assert old.__version__.startswith("1.26.")
-    monkeypatch.setattr(_kube, "urllib3", old)
-    for module in (_api, _watch):
-        monkeypatch.setattr(module, "HTTP_ERRORS", (old.exceptions.HTTPError, *_kube.HTTP_ERRORS[1:]))
+    monkeypatch.setattr(kube_client, "urllib3", old)
+    for module in (kube_session, wait_watch):
+        monkeypatch.setattr(module, "HTTP_ERRORS", (old.exceptions.HTTPError, *kube_client.HTTP_ERRORS[1:]))
     return old

@@ -13,8 +13,8 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _kinds as k
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._api import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from kubernetes import client as kubernetes_client
 
 Object = dict[str, t.Any]

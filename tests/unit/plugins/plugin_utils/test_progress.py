@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.kubernetes.core.plugins.action.k8s_info import ActionModule as KubernetesAction
-from ansible_collections.rhdh.orchestrator.plugins.module_utils import _progress as module_side
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run import progress as module_side
 from ansible_collections.rhdh.orchestrator.plugins.plugin_utils import _progress
 from hypothesis import given
 from hypothesis import strategies as st
