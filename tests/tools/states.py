@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs" / "terminal-states.md"
-MODULE = "ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states"
+MODULE = "ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table"
 HEAD = """\
 # States that end a wait, and states that only look final
 

@@ -25,7 +25,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redact_text
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import FAILED, READY, Result, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import jobs as job_states

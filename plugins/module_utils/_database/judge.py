@@ -14,7 +14,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._database.option
     secret_problems,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import workload
 

@@ -17,7 +17,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.judge import unmet_requirements
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.lines import LOG_LINES, log_line, short
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redact_text
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import find, hint, terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import find, hint, terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.claims import claim
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.jobs import ended

@@ -61,7 +61,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import parts as platform_parts
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import spec as platform_spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.lines import LOG_LINES, short
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import find, terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import find, terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.jobs import JOB_LABEL
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.pods import finding, missing_object

@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Verdict
 
 INSTALLER = "install-dynamic-plugins"  # the init container that downloads every plugin

@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub.spec import HANDSHAKE, Names, owner_of
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, condition
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import workload
 

@@ -20,7 +20,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects im
     condition,
     current,
 )
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Verdict
 
 OPERATOR_DEPLOYMENTS = ("knative-openshift", "knative-operator-webhook")

@@ -28,7 +28,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolution 
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Target, Wanted
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.view import View
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import find, terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import find, terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import FAILED, READY, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.pods import selected
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import rolled_out, workload

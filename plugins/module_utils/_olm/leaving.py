@@ -19,7 +19,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.csv import 
     owned_crds,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Verdict
 
 OPERATOR_NAMESPACE_KINDS = (

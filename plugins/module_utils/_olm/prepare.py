@@ -35,7 +35,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator im
     subscription_body,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Target, Wanted
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 
 
 class Preparation:

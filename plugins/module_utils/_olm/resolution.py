@@ -13,7 +13,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.csv import is_orphan
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.view import View
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Verdict
 
 MOVING = ("Replacing", "Pending", "Installing", "InstallReady", "Deleting")  # phases of CSVs in an upgrade

@@ -40,7 +40,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.lines impo
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redacted_diff
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import PENDING, READY, Result, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.jobs import JOB_LABEL, ended

@@ -28,7 +28,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.parts 
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.spec import MIGRATOR, SERVICES, service_name
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redact_text
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import PENDING, READY, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.jobs import JOB_LABEL, ended, job
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.pods import selected

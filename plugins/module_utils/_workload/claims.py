@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Verdict
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, condition
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import find, terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import find, terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.pods import finding, last_line
 

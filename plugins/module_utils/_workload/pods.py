@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, condition
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import find, hint, terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import find, hint, terminal
 
 # What the kubelet says of a container that waits -> row of the table. Reasons of one row alternate in one trouble.
 _WAITING = {

@@ -13,7 +13,7 @@ import time
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, condition, current
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.pods import finding, last_line
 

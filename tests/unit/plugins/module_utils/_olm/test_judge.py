@@ -13,7 +13,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import reso
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import view as olm_view
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator import Recreation
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Target, Wanted
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 
 from tests.recorded import load
 

@@ -21,7 +21,13 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve imp
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import flow as platform_flow
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import judge as sf
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import _Judge
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states import HINTS, STATES, find, hint, terminal
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import (
+    HINTS,
+    STATES,
+    find,
+    hint,
+    terminal,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import FAILED, PENDING, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import claims, rollout
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import jobs as job_states
