@@ -23,8 +23,8 @@ from ansible_collections.kubernetes.core.plugins.action.k8s_info import (
     ActionModule as KubernetesAction,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.credentials import stripped
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Entry
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.threads import kept_for_main_thread
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.transport import Entry
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.progress import MAX_MESSAGE, MAX_NAME, VARIABLE
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.lines import shorten
 

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import CREATED_LABEL, Object
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,3 +75,21 @@ def gives_up_fields(live: Object, wanted: Object, manager: str) -> bool:
                 node = node[step[2:]]
         return False
     return True  # we have not applied this object yet: become owner of our fields
+
+
+def wanted_object(body: Object, live: Object | None, mark_created: bool) -> Object:
+    """Return what is applied: `body`, with our ownership label on an object that we create or have created.
+
+    The label is part of what we own on such an object: leaving it out would give it up.
+    """
+    wanted = copy.deepcopy(body)
+    labels = ((live or {}).get("metadata") or {}).get("labels") or {}
+    mark = "true" if live is None and mark_created else labels.get(CREATED_LABEL)
+    if mark is not None:
+        wanted["metadata"].setdefault("labels", {})[CREATED_LABEL] = mark
+    return wanted
+
+
+def needs_write(live: Object, wanted: Object, manager: str) -> bool:
+    """Tell whether applying `wanted` may change a live object, or which of its fields are ours."""
+    return not contains(live, wanted) or gives_up_fields(live, wanted, manager)

@@ -18,8 +18,9 @@ import time
 import types
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Entry, Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.threads import kept_for_main_thread
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.transport import Entry
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.lines import shorten
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redact_text
 

@@ -19,7 +19,7 @@ import stat
 import typing as t
 
 from ansible.module_utils.common.parameters import remove_values
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Entry
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.transport import Entry
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.lines import shorten
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redact_text
 

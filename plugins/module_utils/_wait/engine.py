@@ -16,13 +16,13 @@ import typing as t
 from collections import Counter
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import (
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.transport import (
     OFFLINE_TOLD,
     REFUSAL_GRACE,
     SERVER,
     UNREACHABLE,
     Report,
-    Session,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Loss, Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import SERVER, UNREACHABLE
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.transport import SERVER, UNREACHABLE
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 
 READY, PENDING, FAILED, TIMED_OUT = "ready", "pending", "failed", "timed_out"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import client as kube_client
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import session as kube_session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import transport
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import watch as wait_watch
 
 BOTH = pytest.mark.parametrize("library", ["urllib3", "urllib3-1.26"])
@@ -46,6 +47,6 @@ def use(library: str, monkeypatch: pytest.MonkeyPatch) -> t.Any:
     old = _loaded[library]
     assert old.__version__.startswith("1.26.")
     monkeypatch.setattr(kube_client, "urllib3", old)
-    for module in (kube_session, wait_watch):
+    for module in (kube_session, transport, wait_watch):
         monkeypatch.setattr(module, "HTTP_ERRORS", (old.exceptions.HTTPError, *kube_client.HTTP_ERRORS[1:]))
     return old

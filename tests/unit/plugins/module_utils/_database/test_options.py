@@ -15,7 +15,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import options as database_options
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import script as job_script
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import UNREACHABLE
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.transport import UNREACHABLE
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import CERTIFICATE, UNAUTHORIZED
 from ansible_collections.rhdh.orchestrator.plugins.modules import orchestrator_database as module

@@ -8,6 +8,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import app
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import errors as kube_errors
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import objects as kube_objects
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import session as kube_session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import transport
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.kinds import (
     CONFIG_MAP,
     NAMESPACE,
@@ -36,7 +37,7 @@ def session(api, monkeypatch):
     return kube_session.Session(kubernetes_client.ApiClient(configuration))
 
 
-def config_map(data, *, manager=kube_session.FIELD_MANAGER, created=True):
+def config_map(data, *, manager=transport.FIELD_MANAGER, created=True):
     labels = {kube_objects.CREATED_LABEL: "true"} if created else {}
     fields = {f"f:{key}": {} for key in data}
     label_fields = {f"f:{key}": {} for key in labels}

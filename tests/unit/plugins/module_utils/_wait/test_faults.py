@@ -8,7 +8,7 @@ import time
 
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import errors as kube_errors
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import session as kube_session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import transport
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.kinds import (
     API_SERVICE,
     CONFIG_MAP,
@@ -434,8 +434,8 @@ def heard(api):
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setattr(kube_session, "FIRST_ANSWER", 1.5)
-    for module in (kube_session, wait_engine):
+    monkeypatch.setattr(transport, "FIRST_ANSWER", 1.5)
+    for module in (transport, wait_engine):
         monkeypatch.setattr(module, "OFFLINE_TOLD", 0.05)
 
 
