@@ -234,8 +234,10 @@ requests:
 
 import typing as t
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.explain import diagnose
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets.target import CHECKS, COMPARISONS, Target
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets.wait import wait_for
@@ -244,7 +246,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets.wait im
 def k8s_wait(module: t.Any, session: Session) -> dict[str, t.Any]:
     """Wait for the targets."""
     targets = [Target.from_option(option) for option in module.params["targets"]]
-    return wait_for(session, targets, module.params["wait_timeout"], module.params["fail_fast"])
+    return wait_for(Call(module, session, diagnose), targets, module.params["fail_fast"])
 
 
 def main() -> None:

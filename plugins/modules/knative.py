@@ -151,9 +151,19 @@ requests:
   type: dict
 """
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative.flow import bring_about
+import typing as t
+
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.explain import diagnose
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative.flow import reconcile
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
+
+
+def knative(module: t.Any, session: Session) -> dict[str, t.Any]:
+    """Create, complete, wait for or remove the components."""
+    return reconcile(Call(module, session, diagnose))
 
 
 def main() -> None:
@@ -172,7 +182,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, bring_about)
+    run(module, knative)
 
 
 if __name__ == "__main__":

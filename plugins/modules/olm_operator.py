@@ -112,27 +112,31 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description: Longest time in seconds for the whole call.
+    description: Timeout in seconds for the whole call.
     type: int
     default: 1800
   manage_adopted:
-    description: Also change, approve for and remove operators that somebody else installed.
+    description: With O(state=present), also change, and approve for, operators that this collection did not install.
+    type: bool
+    default: false
+  delete_adopted:
+    description: With O(state=absent), also remove operators that this collection did not install.
     type: bool
     default: false
   replace_orphan:
     description:
-      - Delete a ClusterServiceVersion of a wanted package that has no Subscription, so that it can be installed anew.
+      - Delete a ClusterServiceVersion of a wanted package that has no Subscription, so that it can be installed again.
         OLM never adopts such a one. CustomResourceDefinitions and their objects stay.
     type: bool
     default: false
   reset_failed_plan:
-    description: Let a Failed InstallPlan start again, after its cause was repaired.
+    description: Restart a Failed InstallPlan, after its cause was fixed.
     type: bool
     default: false
   recreate_dead_subscription:
     description:
       - Delete and create again a Subscription whose InstallPlan is done but whose ClusterServiceVersion is missing
-        (also when a later version is offered meanwhile), or whose failed InstallPlan somebody has deleted. OLM never
+        (also when a later version is offered meanwhile), or whose failed InstallPlan was deleted. OLM never
         goes on with such a one.
       - In the second case both ClusterServiceVersions of the upgrade that failed are deleted as well, so that the
         operator does not run for a moment. CustomResourceDefinitions and their objects stay.
@@ -275,36 +279,28 @@ requests:
 
 import typing as t
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.explain import diagnose
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator import Options
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.remove import Removal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.run import Run
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 
 FLAGS = ("manage_adopted", "replace_orphan", "reset_failed_plan", "recreate_dead_subscription")
-REMOVAL_FLAGS = ("ignore_custom_resources", "delete_crds")
+REMOVAL_FLAGS = ("delete_adopted", "ignore_custom_resources", "delete_crds")
 
 
 def operators(module: t.Any, session: Session) -> dict[str, t.Any]:
-    """Bring the operators about, or away."""
-    params = module.params
+    """Install, update or remove the operators."""
+    params, call = module.params, Call(module, session, diagnose)
     wanted = [Wanted.from_option(option) for option in params["operators"]]
     if params["state"] == "absent":
-        result = Removal(
-            session,
-            wanted,
-            wait_for=params["wait_timeout"] if params["wait"] else None,
-            manage_adopted=params["manage_adopted"],
-            **{name: params[name] for name in REMOVAL_FLAGS},
-        ).absent()
-    else:
-        options = Options(params["wait"], params["wait_timeout"], **{name: params[name] for name in FLAGS})
-        result = Run(session, wanted, options).present()
-    for text in result.pop("warnings"):
-        module.warn(text)
-    return result
+        return Removal(call, wanted, wait=params["wait"], **{name: params[name] for name in REMOVAL_FLAGS}).absent()
+    options = Options(params["wait"], **{name: params[name] for name in FLAGS})
+    return Run(call, wanted, options).present()
 
 
 def main() -> None:

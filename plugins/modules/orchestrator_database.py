@@ -216,7 +216,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import move as database_move
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import options as database_options
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import script as job_script
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.reader import diagnose
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.explain import diagnose
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import spec as hub_spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module

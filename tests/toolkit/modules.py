@@ -55,9 +55,14 @@ class FakeModule:
     """What a module's function needs of AnsibleModule."""
 
     def __init__(self, params: Object, check: bool) -> None:
-        self.params, self.check_mode = params, check
+        self.params, self.check_mode, self._diff = params, check, True
         self.warnings: list[str] = []
         self.warn = self.warnings.append
+
+
+def headers(diff: t.Iterable[Object]) -> set[str]:
+    """Return what a diff shows, by the names of the objects."""
+    return {entry["after_header"] for entry in diff}
 
 
 def imported(cluster: Cluster, name: str) -> t.Any:

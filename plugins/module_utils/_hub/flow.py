@@ -26,7 +26,12 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.apply impo
     without_bookkeeping,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import CREATED_LABEL, Object, condition
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import (
+    CREATED_LABEL,
+    Object,
+    condition,
+    created_by_us,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._release import lookup as release_lookup
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError, WaitFailed
@@ -572,7 +577,7 @@ def absent(module: t.Any, session: Session, scene: Scene) -> dict[str, t.Any]:
     outcome = {"name": names.name, "namespace": names.namespace, "api_version": scene.kind.api_version}
     result: dict[str, t.Any] = {"changed": False, "release": scene.row["name"], "kept": [], "deleted": [], "diff": []}
     result["backstage"] = {**outcome, "action": "none"}
-    if live and CREATED_LABEL not in (live["metadata"].get("labels") or {}) and not params["delete_adopted"]:
+    if live and not created_by_us(live) and not params["delete_adopted"]:
         result["backstage"]["action"] = "kept"
         result["kept"].append(f"Backstage {names.name}: this collection did not create it")
         return result
@@ -613,7 +618,7 @@ def remove_rest(
     names, delete_data = scene.names, module.params["delete_data"]
     doomed: list[tuple[k.Kind, Object]] = []
     plugins = session.get(k.CONFIG_MAP, names.plugins, names.namespace)
-    if plugins and CREATED_LABEL in (plugins["metadata"].get("labels") or {}):
+    if plugins and created_by_us(plugins):
         doomed.append((k.CONFIG_MAP, plugins))
     if delete_data and claim:
         doomed.append((k.PVC, claim))

@@ -15,7 +15,6 @@ import typing as t
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.apply import contains
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import (
-    CREATED_LABEL,
     Object,
     condition,
     current,
@@ -53,11 +52,6 @@ USERS: dict[str, tuple[k.Kind, ...]] = {
     "eventing": (k.BROKER, k.TRIGGER, k.SINK_BINDING, k.KNATIVE_KAFKA),
     "serving": (k.KNATIVE_SERVICE,),
 }
-
-
-def is_ours(obj: Object) -> bool:
-    """Tell whether this collection created an object."""
-    return CREATED_LABEL in (obj["metadata"].get("labels") or {})
 
 
 def find(component: Component, found: t.Iterable[Object]) -> Object | None:

@@ -26,3 +26,8 @@ def condition(obj: Object | None, kind: str) -> Object | None:
         if found.get("type") == kind:
             return t.cast(Object, found)
     return None
+
+
+def created_by_us(obj: Object) -> bool:
+    """Tell whether this collection created an object; any other is adopted, and never removed unasked."""
+    return CREATED_LABEL in (obj["metadata"].get("labels") or {})

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import CREATED_LABEL, Object
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import (
+    Object,
+    created_by_us,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.csv import deployments_of
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import rolled_out
@@ -34,7 +37,7 @@ def describe(
         "name": package,
         "namespace": metadata.get("namespace"),
         "subscription": metadata.get("name"),
-        "created_by_us": (metadata.get("labels") or {}).get(CREATED_LABEL) == "true",
+        "created_by_us": subscription is not None and created_by_us(subscription),
         "channel": spec.get("channel"),
         "approval": (spec.get("installPlanApproval") or "Automatic") if subscription else None,
         "catalog": spec.get("source"),

@@ -10,7 +10,11 @@ import dataclasses
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import CREATED_LABEL, Object
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import (
+    CREATED_LABEL,
+    Object,
+    created_by_us,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import csv as olm_csv
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import group as olm_group
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import resolve as olm_resolve
@@ -27,7 +31,6 @@ class Options:
     """What the module may do beyond the ordinary, each by name."""
 
     wait: bool = True
-    wait_timeout: float = 1800.0  # seconds
     manage_adopted: bool = False
     replace_orphan: bool = False
     reset_failed_plan: bool = False
@@ -86,7 +89,7 @@ class Operator:
     approved: list[str] = dataclasses.field(default_factory=list)
     included: list[str] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
-    changes: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    changes: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)  # kind and body of what is to be ensured
 
     @property
     def namespace(self) -> str:
@@ -101,7 +104,7 @@ class Operator:
     @property
     def foreign(self) -> bool:
         """Whether somebody else installed it."""
-        return self.subscription is not None and not is_ours(self.subscription)
+        return self.subscription is not None and not created_by_us(self.subscription)
 
     def result(self, crds: t.Sequence[str] = ()) -> dict[str, t.Any]:
         """Return what the module reports of it."""
@@ -121,11 +124,6 @@ class Operator:
             "crds": list(crds),
             "warnings": self.warnings,
         }
-
-
-def is_ours(obj: Object) -> bool:
-    """Tell whether this collection created an object."""
-    return (obj["metadata"].get("labels") or {}).get(CREATED_LABEL) == "true"
 
 
 def find_subscription(subscriptions: t.Iterable[Object], package: str, namespace: str) -> Object | None:
@@ -213,6 +211,6 @@ def as_installed(csv: Object, channel: str) -> Target:
     return Target(channel, name, version, ((name, version),), name, None, modes, None, owned)
 
 
-def change(kind: k.Kind, namespace: str | None, name: str, before: Object, after: Object) -> dict[str, t.Any]:
-    place = f"{namespace}/{name}" if namespace else name
-    return {"object": f"{kind.kind} {place}", "before": before, "after": after}
+def title(kind: k.Kind, namespace: str | None, name: str) -> str:
+    """Return how messages and diffs call an object."""
+    return f"{kind.kind} {namespace}/{name}" if namespace else f"{kind.kind} {name}"

@@ -12,7 +12,7 @@ import typing as t
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.apply import contains, gives_up_fields
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, condition
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, condition, created_by_us
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import approval as olm_approval
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import csv as olm_csv
@@ -30,7 +30,6 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator im
     as_installed,
     as_planned,
     find_subscription,
-    is_ours,
     settled_target,
     subscription_body,
 )
@@ -146,7 +145,7 @@ class Preparation:
         live = t.cast(Object, operator.subscription)
         # Somebody else's that is taken over (manage_adopted) is not marked as ours: its other fields stay theirs.
         return not contains(live["spec"], body["spec"]) or (
-            is_ours(live) and gives_up_fields(live, body, self.session.field_manager)
+            created_by_us(live) and gives_up_fields(live, body, self.session.field_manager)
         )
 
     def _warn_about_foreign(self, operator: Operator) -> None:

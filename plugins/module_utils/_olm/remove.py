@@ -10,14 +10,12 @@ A Subscription alone leaves the operator running; a namespace deleted while a CS
 from __future__ import annotations
 
 import dataclasses
-import time
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import inventory as inventories
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, created_by_us
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import rights
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.csv import component_label, owned_crds
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.leaving import (
@@ -32,13 +30,12 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.leaving imp
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator import (
     OWN_CSVS,
     find_subscription,
-    is_ours,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted, check_input
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError, WaitFailed
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Verdict
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 
 
@@ -47,26 +44,25 @@ class Removal:
 
     def __init__(
         self,
-        session: Session,
+        call: Call,
         wanted: t.Sequence[Wanted],
         *,
-        wait_for: float | None,
-        manage_adopted: bool = False,
+        wait: bool,
+        delete_adopted: bool = False,
         ignore_custom_resources: bool = False,
         delete_crds: bool = False,
     ) -> None:
-        """`wait_for` is in seconds; None does not wait, and then leaves groups and namespaces alone."""
-        self.session, self.wanted, self.wait_for = session, list(wanted), wait_for
-        self.manage_adopted, self.delete_crds = manage_adopted, delete_crds
+        """Without `wait`, OperatorGroups and namespaces are left alone."""
+        self.call, self.session, self.wanted, self.wait = call, call.session, list(wanted), wait
+        self.delete_adopted, self.delete_crds = delete_adopted, delete_crds
         self.ignore_custom_resources = ignore_custom_resources or delete_crds
-        self._started = time.monotonic()
         self._kinds: list[k.Kind] = []
         self._silent: list[str] = []  # groups whose kinds are not known
         self._seen: dict[str, inventories.Inventory] = {}  # by namespace
         self._going: dict[str, set[str]] = {}  # by namespace the uids of what goes with the operators
 
     def absent(self) -> dict[str, t.Any]:
-        """Take the operators away. Raises InputError before the first deletion, WaitFailed after it."""
+        """Remove the operators. Raises InputError before the first deletion, WaitFailed after it."""
         problems = check_input(self.wanted, "absent")
         if problems:
             raise InputError(problems)
@@ -85,30 +81,28 @@ class Removal:
         lacking = self._missing_rights(going)
         if lacking:
             raise InputError([rights.in_words(lacking)], roles=rights.roles(lacking))
-        if self.wait_for is not None:
+        if self.wait:
             self._look_round(going)
         crds = self._owned_crds(going) if self.delete_crds else {}
         for item in going:
             self._delete(item)
         timeline: list[dict[str, t.Any]] = []
-        if going and self.wait_for is not None and not self.session.check_mode:
+        self.call.changed = bool(going)
+        if going and self.wait and not self.session.check_mode:
             timeline = self._until_gone(going)
-        changed = bool(going)
-        if self.wait_for is not None:
-            changed = self._clean_namespaces(leaving) or changed
+        if self.wait:
+            self._clean_namespaces(leaving)
         for item in going:
             for crd in item.crds:
                 if crd["name"] in crds and self.session.delete(k.CRD, crd["name"], uid=crds[crd["name"]]):
                     item.removed.append(f"CustomResourceDefinition {crd['name']}")
-        before = {item.wanted.package: item.removed for item in leaving if item.removed}
-        return {
-            "changed": changed,
-            "operators": [self._result(item) for item in leaving],
-            "timeline": timeline,
-            "elapsed": round(time.monotonic() - self._started, 2),
-            "warnings": [f"{item.wanted.package}: {text}" for item in leaving for text in item.warnings],
-            "diff": {"before": before, "after": {}},
-        }
+        for item in leaving:
+            if item.removed:
+                self.call.record(item.wanted.package, {"removed": item.removed}, {})
+            for text in item.warnings:
+                self.call.warn(f"{item.wanted.package}: {text}")
+        operators = [self._result(item) for item in leaving]
+        return self.call.result(operators=operators, timeline=timeline, elapsed=self.call.elapsed)
 
     def _owned_crds(self, going: t.Sequence[Leaving]) -> dict[str, str]:
         """Return the CRDs that may go, by name with their uids; those that another operator provides as well stay."""
@@ -176,16 +170,18 @@ class Removal:
     def _decide(self, item: Leaving) -> str:
         if item.subscription is None and not item.csvs:
             return "absent"
-        if self.manage_adopted:
+        if self.delete_adopted:
             return "removed"
-        if item.subscription is not None and is_ours(item.subscription):
+        if item.subscription is not None and created_by_us(item.subscription):
             return "removed"
         if item.subscription is None:
             # Left over from a removal that was interrupted, if the place is ours.
             namespace = self.session.get(k.NAMESPACE, item.namespace)
-            if namespace is not None and is_ours(namespace):
+            if namespace is not None and created_by_us(namespace):
                 return "removed"
-        item.warnings.append(f"somebody else installed it in {item.namespace}; it stays (manage_adopted removes it)")
+        item.warnings.append(
+            f"was not installed by this collection and stays in {item.namespace} (delete_adopted removes it)"
+        )
         return "kept"
 
     def _problems(self, leaving: t.Sequence[Leaving]) -> list[str]:
@@ -266,20 +262,21 @@ class Removal:
         sources = [Source(k.SUBSCRIPTION)]
         for home in dict.fromkeys(item.namespace for item in going):
             sources += [Source(k.CSV, home, label_selector=OWN_CSVS), Source(k.DEPLOYMENT, home)]
-        ended = wait(self.session, sources, evaluate, timeout=self.wait_for or 0)
-        if ended.phase != READY:
-            hint = (
-                "Cause: OLM takes away what belongs to a ClusterServiceVersion, and does not: is it running?\n"
-                f"  Namespace and OperatorGroup are left alone: {', '.join(item.namespace for item in going)}.\n"
-                "  To look further: oc get deployments -n openshift-operator-lifecycle-manager"
-            )
-            results = [self._result(item) for item in going]
-            raise WaitFailed(ended, "the operators to be gone", [hint], changed=True, operators=results)
-        return ended.timeline
+        hint = (
+            "Cause: OLM removes what belongs to a ClusterServiceVersion, and does not: is it running?\n"
+            f"  Namespace and OperatorGroup are left alone: {', '.join(item.namespace for item in going)}.\n"
+            "  To look further: oc get deployments -n openshift-operator-lifecycle-manager"
+        )
+        return self.call.wait(
+            "the operators to be gone",
+            sources,
+            evaluate,
+            causes=lambda _ended: [hint],
+            facts=lambda _ended: {"operators": [self._result(item) for item in going]},
+        ).timeline
 
-    def _clean_namespaces(self, leaving: t.Sequence[Leaving]) -> bool:
+    def _clean_namespaces(self, leaving: t.Sequence[Leaving]) -> None:
         """Delete our OperatorGroups and namespaces where nothing uses them any more."""
-        changed = False
         deleted = []
         for home in dict.fromkeys(item.namespace for item in leaving):
             item = next(entry for entry in leaving if entry.namespace == home)
@@ -291,27 +288,27 @@ class Removal:
             here = [entry for entry in leaving if entry.namespace == home]
             left = self._operators_left(home, here)
             if left:
-                if is_ours(namespace):
+                if created_by_us(namespace):
                     item.warnings.append(f"namespace {home} stays, it still holds {', '.join(left[:5])}")
                 continue
             for group in self.session.list(k.OPERATOR_GROUP, home):
-                if is_ours(group):
+                if created_by_us(group):
                     metadata = group["metadata"]
-                    deleted_now = self.session.delete(k.OPERATOR_GROUP, metadata["name"], home, uid=metadata["uid"])
-                    changed = deleted_now or changed
+                    gone = self.session.delete(k.OPERATOR_GROUP, metadata["name"], home, uid=metadata["uid"])
+                    self.call.changed = gone or self.call.changed
                     item.removed.append(f"OperatorGroup {home}/{metadata['name']}")
-            if not is_ours(namespace):
+            if not created_by_us(namespace):
                 continue
             reason = self._in_use(home, here)
             if reason:
                 item.warnings.append(f"namespace {home} stays, {reason}")
                 continue
-            changed = self.session.delete(k.NAMESPACE, home, uid=namespace["metadata"]["uid"]) or changed
+            gone = self.session.delete(k.NAMESPACE, home, uid=namespace["metadata"]["uid"])
+            self.call.changed = gone or self.call.changed
             item.removed.append(f"Namespace {home}")
             deleted.append(home)
         if deleted and not self.session.check_mode:
             self._until_namespaces_gone(deleted)
-        return changed
 
     def _operators_left(self, home: str, leaving: t.Sequence[Leaving]) -> list[str]:
         """Return the Subscriptions and CSVs that this call does not delete: OLM still works for them."""
@@ -323,7 +320,7 @@ class Removal:
         """Take the inventory of our namespaces, so that what goes with the operators is known when it has gone."""
         for home in dict.fromkeys(item.namespace for item in leaving if item.action == "removed"):
             namespace = self.session.get(k.NAMESPACE, home)
-            if namespace is None or not is_ours(namespace):
+            if namespace is None or not created_by_us(namespace):
                 continue
             if not self._kinds:
                 self._kinds, self._silent = inventories.listable(self.session)
@@ -334,7 +331,7 @@ class Removal:
 
     def _roots(self, home: str, leaving: t.Sequence[Leaving]) -> list[str]:
         groups = self.session.list(k.OPERATOR_GROUP, home)
-        ours = [group["metadata"]["uid"] for group in groups if is_ours(group)]
+        ours = [group["metadata"]["uid"] for group in groups if created_by_us(group)]
         return ours + [uid for item in leaving if item.action == "removed" for uid in item.uids]
 
     def _follows(self, leaving: t.Sequence[Leaving]) -> t.Callable[[Object], bool]:
@@ -379,7 +376,4 @@ class Removal:
                 for name in names
             }
 
-        left = max(10.0, (self.wait_for or 0) - (time.monotonic() - self._started))
-        ended = wait(self.session, [Source(k.NAMESPACE)], evaluate, timeout=left)
-        if ended.phase != READY:
-            raise WaitFailed(ended, f"namespaces {', '.join(names)} to be gone", changed=True)
+        self.call.wait(f"namespaces {', '.join(names)} to be gone", [Source(k.NAMESPACE)], evaluate)

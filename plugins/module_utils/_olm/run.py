@@ -10,7 +10,6 @@ import dataclasses
 import time
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.reader import diagnose
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.inventory import owners
@@ -28,13 +27,14 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator im
     Operator,
     Options,
     as_installed,
-    change,
     subscription_body,
+    title,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.pods import Pods
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.prepare import Preparation
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Target, Wanted
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError, WaitFailed
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Result, Verdict
@@ -50,14 +50,13 @@ WOKEN = "rhdh.orchestrator/woken"  # annotation on a Subscription or CSV
 class Run:
     """One call of the module for `state: present`."""
 
-    def __init__(self, session: Session, wanted: t.Sequence[Wanted], options: Options) -> None:
-        self.session, self.options = session, options
+    def __init__(self, call: Call, wanted: t.Sequence[Wanted], options: Options) -> None:
+        self.call, self.session, self.options = call, call.session, options
         self.operators = [Operator(item) for item in wanted]
-        self._preparation = Preparation(session, self.operators, options)
-        self._started = time.monotonic()
+        self._preparation = Preparation(call.session, self.operators, options)
 
     def present(self) -> dict[str, t.Any]:
-        """Bring all operators about. Raises InputError before the first write, WaitFailed after it."""
+        """Install or update all operators. Raises InputError before the first write, WaitFailed after it."""
         problems = olm_resolve.check_input([operator.wanted for operator in self.operators])
         if problems:
             raise InputError(problems)
@@ -66,44 +65,34 @@ class Run:
         if problems:
             raise InputError(problems, **({"roles": preparation.roles} if preparation.roles else {}))
         self._write(waiting)
-        changed = any(o.changes for o in self.operators)
         ended = None
         if self.session.check_mode:
             # What is not installed yet is approved and installed by the real run, even where nothing else differs.
             for operator in filter(preparation.would_approve, waiting):
-                changed = True
+                self.call.changed = True
                 operator.action = "updated" if operator.action == "none" else operator.action
         elif self.options.wait and waiting:
             ended = self._wait(waiting)
             for operator in self.operators:
-                changed = changed or bool(operator.approved)
                 if operator.approved and operator.action == "none":
                     operator.action = "updated"
         if not self.session.check_mode and self.options.wait:
             self._crds(ended)
-        return self._result(changed, ended)
-
-    def _result(self, changed: bool, ended: Result | None) -> dict[str, t.Any]:
-        changes = [item for operator in self.operators for item in operator.changes]
-        return {
-            "changed": changed,
-            "operators": [o.result(o.target.owned_crds if o.target else ()) for o in self.operators],
-            "timeline": ended.timeline if ended else [],
-            "elapsed": round(time.monotonic() - self._started, 2),
-            "warnings": [f"{o.wanted.package}: {text}" for o in self.operators for text in o.warnings],
-            "diff": {
-                "before": {item["object"]: item["before"] for item in changes},
-                "after": {item["object"]: item["after"] for item in changes},
-            },
-        }
+        for operator in self.operators:
+            for text in operator.warnings:
+                self.call.warn(f"{operator.wanted.package}: {text}")
+        return self.call.result(
+            operators=[o.result(o.target.owned_crds if o.target else ()) for o in self.operators],
+            timeline=ended.timeline if ended else [],
+            elapsed=self.call.elapsed,
+        )
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
     def _write(self, operators: t.Sequence[Operator]) -> None:
         done: set[tuple[str, str, str]] = set()
         for operator in operators:
-            planned, operator.changes = operator.changes, []
-            for item in planned:
+            for item in operator.changes:
                 self._ensure(operator, item["kind"], item["body"], done)
             if operator.orphan:
                 self._delete(operator, k.CSV, operator.orphan)
@@ -117,7 +106,7 @@ class Run:
 
     def _delete(self, operator: Operator, kind: k.Kind, name: str, uid: str | None = None) -> None:
         self.session.delete(kind, name, operator.namespace, uid=uid or operator.uids.get(name))
-        operator.changes.append(change(kind, operator.namespace, name, {"present": True}, {}))
+        self.call.record(title(kind, operator.namespace, name), {"present": True}, {})
 
     def _ensure(self, operator: Operator, kind: k.Kind, body: Object, done: set[tuple[str, str, str]]) -> None:
         metadata = body["metadata"]
@@ -130,7 +119,7 @@ class Run:
         if done_to.changed:
             before = {"spec": done_to.before.get("spec")} if done_to.before else {}
             after = {"spec": done_to.after.get("spec")}
-            operator.changes.append(change(kind, metadata.get("namespace"), metadata["name"], before, after))
+            self.call.record(title(kind, metadata.get("namespace"), metadata["name"]), before, after)
 
     def _repair(self, operator: Operator) -> None:
         subscription = t.cast(Object, operator.subscription)
@@ -140,7 +129,7 @@ class Run:
             if not self.session.check_mode:
                 self.session.patch(k.INSTALL_PLAN, plan, operator.namespace, patch, subresource="status")
             before, after = {"phase": "Failed"}, {"phase": "Installing"}
-            operator.changes.append(change(k.INSTALL_PLAN, operator.namespace, plan, before, after))
+            self.call.record(title(k.INSTALL_PLAN, operator.namespace, plan), before, after)
             return
         self._take_away(operator, subscription)
         operator.wanted = dataclasses.replace(operator.wanted, namespace=operator.namespace)
@@ -173,7 +162,7 @@ class Run:
             return {operator.wanted.package: Verdict.ready("removed", stable_for=CACHED)}
 
         sources = [Source(kind, operator.namespace) for kind in (k.INSTALL_PLAN, k.CSV)]
-        wait(self.session, sources, evaluate, timeout=FORGOTTEN)
+        wait(self.session, sources, evaluate, timeout=min(FORGOTTEN, self.call.left()))
 
     def _recreate(self, operator: Operator, seen: olm_view.View) -> None:
         """Create once more the Subscription that we have created, and that OLM has led into the dead end again."""
@@ -235,10 +224,15 @@ class Run:
                 Source(k.DEPLOYMENT, home),
             ]
         follow = Pods(homes).follow
-        ended = wait(self.session, sources, evaluate, timeout=self.options.wait_timeout, act=act, follow=follow)
-        if ended.phase != READY:
-            raise self._failed(operators, ended)
-        return ended
+        return self.call.wait(
+            f"operators {', '.join(o.wanted.package for o in operators)}",
+            sources,
+            evaluate,
+            causes=lambda ended: self._causes(operators, ended),
+            facts=lambda _ended: {"operators": [operator.result() for operator in self.operators]},
+            act=act,
+            follow=follow,
+        )
 
     @staticmethod
     def _view(snapshot: Snapshot, operator: Operator) -> olm_view.View:
@@ -303,12 +297,13 @@ class Run:
             return
         if operator.woken:  # the first time is only noted: OLM may be about to see it by itself
             metadata = sleeper["metadata"]
+            name, namespace = metadata["name"], metadata["namespace"]
             patch = {"metadata": {"annotations": {WOKEN: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}}
-            try:
-                self.session.patch(kind, metadata["name"], metadata["namespace"], patch)
-            except ApiError as exc:
-                if not exc.forbidden:
-                    raise  # without the right the pause is waited out
+            self.call.repair(
+                f"make OLM look at {title(kind, namespace, name)} again before its pause is over",
+                lambda: self.session.patch(kind, name, namespace, patch),
+                f"patch on {kind.plural}",
+            )
         operator.woken = now
 
     def _replace(self, operator: Operator, plan: Object) -> None:
@@ -329,7 +324,7 @@ class Run:
                 raise
             return  # it has changed meanwhile: looked at again when the change arrives
         operator.replaced.append(metadata["name"])
-        operator.changes.append(change(k.INSTALL_PLAN, operator.namespace, metadata["name"], {"present": True}, {}))
+        self.call.record(title(k.INSTALL_PLAN, operator.namespace, metadata["name"]), {"present": True}, {})
 
     def _approve(self, operator: Operator, plan: Object, decision: olm_approval.Approval) -> None:
         metadata = plan["metadata"]
@@ -342,6 +337,7 @@ class Run:
             if exc.conflict or exc.not_found:
                 return  # it has changed meanwhile: looked at again when the change arrives
             raise
+        self.call.changed = True
         operator.approved.append(metadata["name"])
         own = {name for name, _version in t.cast(Target, operator.target).entries}
         operator.included += [n for n in plan["spec"].get("clusterServiceVersionNames") or [] if n not in own]
@@ -360,20 +356,17 @@ class Run:
             operator.target = target = as_installed(t.cast(Object, csv), target.channel)
         return target
 
-    def _failed(self, operators: t.Sequence[Operator], ended: Result) -> WaitFailed:
+    def _causes(self, operators: t.Sequence[Operator], ended: Result) -> list[str]:
         causes = []
-        for operator in () if ended.blind else operators:
+        for operator in operators:
             verdict = ended.verdicts.get(operator.wanted.package)
             if verdict is not None and (verdict.state == READY or verdict.reason in olm_judge.REFUSALS):
                 continue  # nothing deeper than a refusal of our own: the plan would only be said to wait for approval
             # From the Subscription down: its plan may tell why its CSV does not go on.
             name = (operator.subscription or {"metadata": {"name": operator.wanted.package}})["metadata"]["name"]
-            cause = diagnose(self.session, k.SUBSCRIPTION, name, operator.namespace)
-            causes.append(cause.text(f"{operator.wanted.package}: "))
-        names = ", ".join(o.wanted.package for o in operators)
-        results = [o.result() for o in self.operators]
-        changed = any(o.changes or o.approved for o in self.operators)
-        return WaitFailed(ended, f"operators {names}", causes, operators=results, changed=changed)
+            prefix = f"{operator.wanted.package}: "
+            causes.append(self.call.cause(k.SUBSCRIPTION, name, operator.namespace, prefix))
+        return causes
 
     def _crds(self, ended: Result | None) -> None:
         """Wait until every owned CRD of the installed operators is served; costs one read a group and version."""
@@ -399,10 +392,8 @@ class Run:
                 verdicts[name] = Verdict.ready() if ready else Verdict.pending("NotEstablished", "is not served yet")
             return verdicts
 
-        left = max(10.0, self.options.wait_timeout - (time.monotonic() - self._started))
-        result = wait(self.session, [Source(k.CRD, name=name) for name in missing], evaluate, timeout=left)
-        if result.phase != READY:
-            raise WaitFailed(result, f"the operators' CustomResourceDefinitions {', '.join(missing)}")
+        sources = [Source(k.CRD, name=name) for name in missing]
+        self.call.wait(f"the operators' CustomResourceDefinitions {', '.join(missing)}", sources, evaluate)
 
 
 def unserved(session: Session, owned: t.Iterable[Object]) -> list[str]:

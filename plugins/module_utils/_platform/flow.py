@@ -17,7 +17,11 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative import 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.apply import Change, contains, without_bookkeeping
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import CREATED_LABEL, Object, current
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import (
+    Object,
+    created_by_us,
+    current,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import answers as service_answers
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import cluster as cluster_platforms
@@ -654,7 +658,7 @@ class Platform:
         if live is None:
             return {"changed": False, "leftovers": [], "timeline": []}
         owner = platform_parts.owner_backstage(live)
-        if not self.params["delete_adopted"] and (owner or CREATED_LABEL not in (live["metadata"].get("labels") or {})):
+        if not self.params["delete_adopted"] and (owner or not created_by_us(live)):
             self.before = self.after = live
             self.action = "kept"
             whose = f"the Backstage {owner} owns it" if owner else "this collection did not create it"
@@ -741,7 +745,7 @@ class Platform:
                 "deletionTimestamp"
             ):
                 continue
-            if CREATED_LABEL in (item["metadata"].get("labels") or {}):
+            if created_by_us(item):
                 self.session.delete(k.SONATAFLOW_CLUSTER_PLATFORM, name, uid=item["metadata"].get("uid"))
                 cleared.append(f"SonataFlowClusterPlatform {name}")
             else:

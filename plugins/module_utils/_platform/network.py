@@ -21,7 +21,10 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.kinds impo
     SONATAFLOW_PLATFORM,
     SUBSCRIPTION,
 )
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import CREATED_LABEL, Object
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import (
+    Object,
+    created_by_us,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.parts import SERVICE_LABEL
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.spec import SERVICES, service_name
@@ -139,7 +142,7 @@ def ensure(session: Session, platform: Object, others: t.Iterable[str] = ()) -> 
     names = {body["metadata"]["name"] for body in wanted}
     for policy in existing:
         metadata = policy["metadata"]
-        ours = _owned(policy, platform) and CREATED_LABEL in (metadata.get("labels") or {})
+        ours = _owned(policy, platform) and created_by_us(policy)
         if ours and metadata["name"] not in names:
             session.delete(NETWORK_POLICY, metadata["name"], metadata["namespace"], uid=metadata["uid"])
             changes.append(Change("deleted", policy, policy))

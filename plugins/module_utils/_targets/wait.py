@@ -15,10 +15,10 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.csv import deployments_of
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import nearest
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError, WaitFailed
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets.judge import NOTHING, Around, judge
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets.target import Target, check_input, find_kind
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
@@ -33,25 +33,28 @@ DIAGNOSED = 3  # targets: more causes than that are not read
 FOLLOWED = 10  # objects of a target whose pods are watched: each costs a connection
 
 
-def wait_for(session: Session, targets: t.Sequence[Target], timeout: float, fail_fast: bool = True) -> Object:
-    """Wait until all targets hold; in check mode look once. `timeout` is in seconds.
+def wait_for(call: Call, targets: t.Sequence[Target], fail_fast: bool = True) -> Object:
+    """Wait until all targets hold; in check mode look once.
 
     Without `fail_fast` a failure that looks final does not end the wait. Raises InputError for targets that cannot be
     waited for, WaitFailed when one is not reached.
     """
-    problems = check_input(targets, timeout)
+    session = call.session
+    problems = check_input(targets, call.params["wait_timeout"])
     kinds, unknown = _resolve(session, targets)
     if problems or unknown:
         raise InputError(sorted([*problems, *unknown], key=_place))
     watched = _Watched(targets, kinds, fail_fast, session.now)
     if session.check_mode:
         return _look_once(session, watched)
-    ended = wait(
-        session, watched.sources, watched.evaluate, timeout=timeout, follow=watched.follow, needs=watched.needs
+    ended = call.wait(
+        watched.targets[0].label if len(targets) == 1 else f"{len(targets)} targets",
+        watched.sources,
+        watched.evaluate,
+        causes=lambda ended: _causes(call, watched, ended.verdicts),
+        follow=watched.follow,
+        needs=watched.needs,
     )
-    if ended.phase != READY:
-        waited_for = watched.targets[0].label if len(targets) == 1 else f"{len(targets)} targets"
-        raise WaitFailed(ended, waited_for, [] if ended.blind else _causes(session, watched, ended.verdicts))
     answer = ended.to_dict()
     return {
         "changed": False,
@@ -224,16 +227,13 @@ def _served(session: Session, api_version: str) -> list[Object] | None:
     return answer.get("resources") or []
 
 
-def _causes(session: Session, watched: _Watched, verdicts: t.Mapping[str, Verdict]) -> list[str]:
-    # Only here: to import it takes longer than most waits that end well.
-    from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.reader import diagnose
-
+def _causes(call: Call, watched: _Watched, verdicts: t.Mapping[str, Verdict]) -> list[str]:
     causes = []
     for target, source in watched.source.items():
         verdict = verdicts.get(target.label)
         if verdict is None or verdict.state == READY or not target.name:
             continue
-        causes.append(diagnose(session, source.kind, target.name, source.namespace).text())
+        causes.append(call.cause(source.kind, target.name, source.namespace))
         if len(causes) == DIAGNOSED:
             break
     return causes

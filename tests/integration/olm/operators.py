@@ -33,6 +33,7 @@ OPTIONS: Object = {
     "wait": True,
     "wait_timeout": 240,
     "manage_adopted": False,
+    "delete_adopted": False,
     "replace_orphan": False,
     "reset_failed_plan": False,
     "recreate_dead_subscription": False,

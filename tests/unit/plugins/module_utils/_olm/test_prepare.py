@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import typing as t
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
@@ -15,6 +16,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import remo
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator import Operator, Options
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.prepare import Preparation
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 
 Object = dict[str, t.Any]
 CATALOG = {
@@ -316,11 +318,13 @@ def test_a_new_operator_is_not_installed_where_it_would_watch_elsewhere() -> Non
 
 def test_absent_leaves_an_operator_that_is_in_another_namespace() -> None:
     cluster = Cluster(subscription(installedCSV="thing.v1.0.0"), csv(), NAMESPACE)
-    removal = olm_remove.Removal(t.cast(t.Any, cluster), [Wanted("thing", "team-a")], wait_for=None)
-    result = removal.absent()
+    module = SimpleNamespace(params={"wait_timeout": 1}, warn=(warned := []).append)
+    call = Call(module, t.cast(t.Any, cluster), lambda *_object: None)
+    result = olm_remove.Removal(call, [Wanted("thing", "team-a")], wait=False).absent()
     (operator,) = result["operators"]
     assert (result["changed"], operator["action"], operator["namespace"]) == (False, "absent", "team-a")
     assert operator["warnings"] == ["is not in team-a but in home, where it stays: name that namespace to remove it"]
+    assert warned == [f"thing: {operator['warnings'][0]}"]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.explain import diagnose
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import errors as kube_errors
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import transport
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.kinds import (
@@ -20,6 +22,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.kinds impo
     SECRET,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run import failures
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets import wait as waiting
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets.target import Target
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait import engine as wait_engine
@@ -420,7 +423,7 @@ def test_what_a_proxy_does_not_find_is_not_gone(api, monkeypatch, check):
     api.refuse_all = WRONG["page not found"]
     target = Target("v1", "Secret", "absent", "one", "ns")
     with pytest.raises((kube_errors.ApiError, failures.WaitFailed), match="is not a Kubernetes API server"):
-        waiting.wait_for(api.session, [target], 20)
+        waiting.wait_for(Call(SimpleNamespace(params={"wait_timeout": 20}), api.session, diagnose), [target])
 
 
 # -- a server that never answers --------------------------------------------------------------------------------------
