@@ -98,9 +98,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import csv 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import WaitFailed
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Verdict
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import outdated
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import rolled_out
 

@@ -230,9 +230,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._release import 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError, WaitFailed
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Result, Verdict
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.jobs import ended as job_ended
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import rolled_out
 

@@ -24,10 +24,10 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError, WaitFailed
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redact_text
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import FAILED, READY, Result, Verdict
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import jobs as job_states
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import rollout
 

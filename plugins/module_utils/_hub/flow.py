@@ -37,9 +37,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._release import 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError, WaitFailed
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redact_text, redacted_diff
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Result, Verdict
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.pods import selected
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import workload
 

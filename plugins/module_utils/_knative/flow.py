@@ -13,9 +13,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kin
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, created_by_us
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Result, Verdict
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 
 if t.TYPE_CHECKING:
     Found = dict[str, tuple[knative_judge.Component, "Object | None"]]

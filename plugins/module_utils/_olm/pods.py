@@ -11,8 +11,8 @@ import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.csv import deployments_of
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 
 PATIENCE = 5.0  # seconds that a CSV may be installing before its pods are looked at: most operators are up by then
 

@@ -34,9 +34,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted, check_input
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Verdict
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 
 
 class Removal:

@@ -36,9 +36,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve imp
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Result, Verdict
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 
 FORGOTTEN = 30.0  # seconds that what belongs to a deleted Subscription is given to go
 CACHED = 1.0  # seconds until OLM's cache has noticed that it is gone

@@ -43,10 +43,10 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.lines import LOG_LINES, MAX_LOG_LINE, short
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redacted_diff
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import PENDING, READY, Result, Verdict
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.jobs import JOB_LABEL, ended
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.pods import selected
 

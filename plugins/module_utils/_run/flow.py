@@ -20,9 +20,10 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import WaitFailed
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redacted_diff
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import Evaluate, Needs, wait
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.poll import Poll
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Result
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 
 LEAST_WAIT = 1.0  # seconds: a wait looks at its objects at least once, even when the deadline has passed
 
@@ -110,12 +111,15 @@ class Call:
         act: t.Callable[[Snapshot], None] | None = None,
         follow: t.Callable[[Snapshot], t.Iterable[Source]] | None = None,
         needs: Needs | None = None,
+        polls: t.Iterable[Poll] = (),
     ) -> Result:
         """Wait until all targets are ready, at most until the deadline of the call; see `_wait.engine.wait`.
 
         Otherwise raise WaitFailed with `changed`, what `causes` finds, and `facts` for the result.
         """
-        ended = wait(self.session, sources, evaluate, timeout=self.left(), act=act, follow=follow, needs=needs)
+        ended = wait(
+            self.session, sources, evaluate, timeout=self.left(), act=act, follow=follow, needs=needs, polls=polls
+        )
         if ended.phase != READY:
             found = causes(ended) if causes and not ended.blind else []
             extra = facts(ended) if facts else {}

@@ -19,9 +19,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets.judge import NOTHING, Around, judge
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._targets.target import Target, check_input, find_kind
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Verdict
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 
 # Kinds that every cluster serves: no need to ask.
 BUILT_IN = {

@@ -24,6 +24,8 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.transport 
     UNREACHABLE,
     Report,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.poll import Poll
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Loss, Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import (
     CERTIFICATE,
@@ -36,7 +38,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict im
     Result,
     Verdict,
 )
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot, World
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import World
 
 RECHECK = 5.0  # seconds between evaluations when nothing changes: graces and ages move by themselves
 MAX_TIMELINE = 200  # entries; a flapping object must not fill memory or a job's artifact
@@ -194,14 +196,15 @@ def wait(
     act: t.Callable[[Snapshot], None] | None = None,
     follow: t.Callable[[Snapshot], t.Iterable[Source]] | None = None,
     needs: Needs | None = None,
+    polls: t.Iterable[Poll] = (),
     progress: Report | None = None,
 ) -> Result:
     """Watch `sources` until `evaluate` calls every target ready, one failed for good, or `timeout` seconds are over.
 
     `act` runs before each evaluation and may write (approve a plan, say); what it raises ends the wait. `follow` names
     further sources once objects tell of them, such as the pods of a Deployment. `needs` names the sources that a target
-    is judged on (all of them without it). `progress` receives every new entry of the timeline; by default it goes to
-    the action plugin, which shows it.
+    is judged on (all of them without it). `polls` ask what no watch tells. `progress`
+    receives every new entry of the timeline; by default it goes to the action plugin, which shows it.
 
     While the API server does not answer nothing is concluded from what it said before; while a source alone cannot be
     read (a CRD whose conversion webhook is down, say), nothing about the targets that need it.
@@ -221,6 +224,7 @@ def wait(
 
     try:
         world.watch(sources)
+        world.poll(polls)
         next_look = started
         while True:
             world.take(min(next_look, deadline))
@@ -236,6 +240,7 @@ def wait(
                 if act and not (view.troubles or view.sick):
                     act(world.snapshot)
                     now = time.monotonic()
+                world.question()
                 judged = _held(evaluate(world.snapshot), view, needs)
                 judge.keep({**judged, **view.troubles}, now)
                 state, next_look = judge.settle({**judged, **view.troubles}, now)

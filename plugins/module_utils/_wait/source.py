@@ -34,10 +34,10 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class News:
-    """One thing that a reader learned: a list, an event, or why it cannot read."""
+    """One thing that a reader learned: a list, an event, an answer, or why it cannot read."""
 
-    what: str  # "list", "event", "unserved", "online", "offline", "refused" or "bug"
-    source: Source
+    what: str  # "list", "event", "unserved", "online", "offline", "refused", "answer" or "bug"
+    source: Source | None  # None for answers
     content: t.Any = None
 
 

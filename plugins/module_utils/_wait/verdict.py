@@ -10,7 +10,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.transport import SERVER, UNREACHABLE
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 
 READY, PENDING, FAILED, TIMED_OUT = "ready", "pending", "failed", "timed_out"
 UNAUTHORIZED, CERTIFICATE, FOREIGN = "Unauthorized", "Certificate", "NotKubernetes"

@@ -2,14 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The watched objects as they were last seen. PRIVATE to the collection.
-
-Readers put what they learn into a queue; `World` turns it into the snapshot that verdicts are made on.
-"""
+"""What all readers and polls of a wait have learned so far, as a snapshot that verdicts are made on. PRIVATE."""
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
 import queue
 import time
@@ -20,58 +16,12 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.kinds impo
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.threads import kept_for_main_thread
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.poll import Poll, Poller
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Key, Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Loss, News, Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.watch import (
     Reader,
 )
-
-Key = tuple[str, str]  # namespace (empty for cluster-scoped objects) and name
-
-
-class Snapshot:
-    """The watched objects as last seen. Objects are plain dicts and must not be changed."""
-
-    def __init__(
-        self,
-        objects: dict[Source, dict[Key, Object] | None],
-        unreadable: set[Source] | None = None,
-        gone: dict[tuple[Kind, Key], Object] | None = None,
-    ) -> None:
-        self._objects = objects
-        self._unreadable = set() if unreadable is None else unreadable
-        self._gone = {} if gone is None else gone
-
-    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
-        """Return one object or None."""
-        for source, objects in self._objects.items():
-            if source.kind == kind and objects and (found := objects.get((namespace or "", name))):
-                return found
-        return None
-
-    def last(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
-        """Return an object as it was last seen, also when it has been deleted since; None if it was never seen."""
-        return self.get(kind, name, namespace) or self._gone.get((kind, (namespace or "", name)))
-
-    def list(self, kind: Kind, namespace: str | None = None) -> list[Object]:
-        """Return all watched objects of a kind, sorted by namespace and name; in one namespace, if given."""
-        found: dict[Key, Object] = {}
-        for source, objects in self._objects.items():
-            if source.kind == kind and objects:
-                found.update(objects)
-        return [found[key] for key in sorted(found) if namespace is None or key[0] == namespace]
-
-    def of(self, source: Source) -> builtins.list[Object]:
-        """Return the objects of one source, sorted by namespace and name."""
-        objects = self._objects.get(source) or {}
-        return [objects[key] for key in sorted(objects)]
-
-    def served(self, kind: Kind) -> bool:
-        """Tell whether the API server serves the kind (False as well while that is not known yet)."""
-        return any(source.kind == kind and objects is not None for source, objects in self._objects.items())
-
-    def readable(self, kind: Kind, namespace: str | None = None) -> bool:
-        """Tell whether our credentials may read the kind."""
-        return not any(source.kind == kind and source.namespace == namespace for source in self._unreadable)
 
 
 class World:
@@ -88,7 +38,9 @@ class World:
         self.refused: dict[Source, ApiError] = {}  # sources that are refused, with the answer
         self.offline: dict[Source, Loss] = {}  # sources that cannot be read at the moment
         self.answered_at = 0.0  # (monotonic) when the API server answered any reader last
-        self.snapshot = Snapshot(self._objects, self._unreadable, self._gone)
+        self._pollers: list[Poller] = []
+        self._answers: dict[str, t.Any] = {}
+        self.snapshot = Snapshot(self._objects, self._unreadable, self._gone, self._answers)
 
     def watch(self, sources: t.Iterable[Source]) -> None:
         """Watch these as well; those that are watched already are left alone."""
@@ -98,10 +50,23 @@ class World:
                 with kept_for_main_thread():
                     reader.start()
 
+    def poll(self, polls: t.Iterable[Poll]) -> None:
+        """Start these polls; nothing is asked before `question`."""
+        for poll in polls:
+            self._pollers.append(poller := Poller(poll, self._news))
+            with kept_for_main_thread():
+                poller.start()
+
+    def question(self) -> None:
+        """Let each poll ask what makes sense now; answers to another question are dropped."""
+        for poller in self._pollers:
+            if poller.put(poller.poll.question(self.snapshot)):
+                self._answers.pop(poller.poll.name, None)
+
     def stop(self) -> None:
-        """End all readers; open watches are cut."""
-        for reader in self._readers.values():
-            reader.stop()
+        """End all readers and polls; open watches are cut."""
+        for thread in (*self._readers.values(), *self._pollers):
+            thread.stop()
 
     def unheard(self) -> set[Source]:
         """Return the sources that have not answered yet: an unknown is not an absence.
@@ -125,9 +90,14 @@ class World:
             return
 
     def _learn(self, news: News) -> None:
-        source = news.source
         if news.what == "bug":
             raise news.content
+        if news.what == "answer":
+            name, question, answer = news.content
+            if any(each.poll.name == name and each.question == question for each in self._pollers):
+                self._answers[name] = answer
+            return
+        source = t.cast(Source, news.source)
         if news.what == "offline":
             known = self.offline.get(source)
             since = known.since if known else time.monotonic()

@@ -6,8 +6,8 @@ import types
 
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Result
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.modules import operator_restart
 
 API = "sinkbindings.sources.knative.dev"

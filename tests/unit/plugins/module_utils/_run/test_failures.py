@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import MAX_LINES, explain
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Result, Verdict
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 
 
 def result(phase: str, **verdicts: Verdict) -> Result:
