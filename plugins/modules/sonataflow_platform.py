@@ -280,14 +280,14 @@ requests:
   type: dict
 """
 
-import time
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import options as db
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.explain import diagnose
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.flow import Platform
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.flow import reconcile
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 
 SERVICE_OPTIONS: dict[str, t.Any] = {
@@ -303,28 +303,9 @@ SERVICE_OPTIONS: dict[str, t.Any] = {
 }
 
 
-def bring_about(module: t.Any, session: Session) -> dict[str, t.Any]:
-    """Make, adopt or remove the platform, and wait."""
-    started, platform = time.monotonic(), Platform(module.params, session)
-    try:
-        result = _bring_about(module, platform)
-    finally:
-        for text in dict.fromkeys(platform.warnings):
-            module.warn(text)
-    return {**result, "diff": platform.diff(), "elapsed": round(time.monotonic() - started, 2)}
-
-
-def _bring_about(module: t.Any, platform: Platform) -> dict[str, t.Any]:
-    if module.params["state"] == "absent":
-        return {**platform.remove(), **platform.summary()}
-    platform.apply()
-    result: dict[str, t.Any] = {**platform.summary(), "timeline": []}
-    if module.params["wait"] and not module.check_mode:
-        ended = platform.wait()
-        result.update(platform.facts(ended.snapshot), timeline=ended.timeline)
-    elif platform.waits_for_hub:
-        raise InputError(["The Developer Hub operator has not made the platform yet: nothing to set without wait."])
-    return {**result, "changed": platform.changed}
+def sonataflow_platform(module: t.Any, session: Session) -> dict[str, t.Any]:
+    """Create, adopt, wait for or remove the platform."""
+    return reconcile(Call(module, session, diagnose))
 
 
 def main() -> None:
@@ -357,7 +338,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, bring_about)
+    run(module, sonataflow_platform)
 
 
 if __name__ == "__main__":

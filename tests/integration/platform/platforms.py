@@ -146,7 +146,9 @@ class PlatformCluster(Cluster):
         params = {**OPTIONS, "namespace": namespace, **copy.deepcopy(options)}
         if params["managed_by"] == "self" and "database" not in options:
             params["database"] = database()
-        return modules.call(self, "sonataflow_platform", "bring_about", params, check=check, kubeconfig=kubeconfig)
+        return modules.call(
+            self, "sonataflow_platform", "sonataflow_platform", params, check=check, kubeconfig=kubeconfig
+        )
 
     def calling(self, namespace: str, **options: t.Any) -> t.ContextManager[list[Outcome]]:
         """Call the module beside the body; its outcome is in the list afterwards."""
