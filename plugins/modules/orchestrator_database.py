@@ -227,9 +227,9 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import parts as platform_parts
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import spec as platform_spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._release import lookup as releases
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError, WaitFailed
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Result, Verdict
@@ -242,11 +242,10 @@ OPERATOR_JOB_GRACE = 20.0  # seconds that the operator's own Job gets once Postg
 class Work:
     """One run of the module."""
 
-    def __init__(self, module: t.Any, session: Session) -> None:
-        self.params, self.session = module.params, session
+    def __init__(self, call: Call) -> None:
+        self.call, self.params, self.session = call, call.params, call.session
         self.namespace: str = self.params["namespace"]
         self.given = self.params["database"]
-        self.deadline = time.monotonic() + self.params["wait_timeout"]
         self.timeline: list[dict[str, t.Any]] = []
         self.image = self.params["image"] or database_job.DEFAULT_IMAGE
         self.asked: dict[str, t.Any] = {}
@@ -274,11 +273,6 @@ class Work:
             except releases.UnknownRelease as exc:
                 found.append(f"release: {exc}")
         return found
-
-    @property
-    def left(self) -> float:
-        """Seconds until the deadline."""
-        return max(1.0, self.deadline - time.monotonic())
 
     def proven(self) -> bool:
         """Tell whether a healthy Data Index works on this database already, in the way that is described now."""
@@ -387,11 +381,13 @@ class Work:
                 verdicts["operator_job"] = Verdict.pending("Running", "the Hub operator's Job is creating the database")
             return verdicts
 
-        ended = wait(self.session, sources, judge, timeout=self.left)
+        ended = self.call.wait(
+            "the Hub's PostgreSQL",
+            sources,
+            judge,
+            causes=lambda _ended: [self.call.cause(k.STATEFUL_SET, self.database.service, self.namespace)],
+        )
         self.timeline += ended.timeline
-        if ended.phase != READY:
-            cause = diagnose(self.session, k.STATEFUL_SET, self.database.service, self.namespace)
-            raise WaitFailed(ended, "the Hub's PostgreSQL", causes=[cause.text()])
         done = job_ended(ended.snapshot.get(k.JOB, name, self.namespace))[0] == "complete"
         return "operator_job" if done else ""
 
@@ -417,7 +413,7 @@ class Work:
         options = {
             **self.params,
             "expected": [self.database.schema(self.params["platform"], service) for service in platform_spec.SERVICES],
-            "active_seconds": int(self.left) + 60,  # our own deadline comes first
+            "active_seconds": int(self.call.left()) + 60,  # our own deadline comes first
         }
 
         def make(name: str) -> dict[str, t.Any]:
@@ -425,7 +421,7 @@ class Work:
             return database_job.body(self.database, name, self.image, create=create, schemas=wanted, options=options)
 
         check = database_job.Check(self.session, self.database, make)
-        self.timeline += check.wait(self.left, self.explain).timeline
+        self.timeline += check.wait(self.call, self.explain).timeline
         self.asked = check.facts()
         return job_script.facts_of(check.answers)
 
@@ -484,7 +480,8 @@ def predict(work: Work) -> dict[str, t.Any]:
 
 def provide(module: t.Any, session: Session) -> dict[str, t.Any]:
     """Find or make a proof that the database works."""
-    started, work, probe = time.monotonic(), Work(module, session), module.params["probe"]
+    call, probe = Call(module, session, diagnose), module.params["probe"]
+    work = Work(call)
     facts: dict[str, t.Any] = {"exists": None, "proven_by": "", "created": False, "would_create": []}
     restarted: list[str] = []
     if probe != "always" and work.proven():
@@ -501,19 +498,19 @@ def provide(module: t.Any, session: Session) -> dict[str, t.Any]:
             found = work.ask()
             facts.update(found, exists=True, proven_by="job")
             for text in work.warnings(found):
-                module.warn(text)
+                call.warn(text)
             if facts["created"]:
                 restarted = work.restart_services()
     database = work.database
     shown = {"host": database.host, "port": database.port, "name": database.name, "secret": database.secret}
-    return {
-        "changed": facts["created"] or "created" in facts.get("schemas", {}).values(),
-        "database": {**shown, **facts},
-        "job": work.asked,
-        "restarted": restarted,
-        "timeline": work.timeline,
-        "elapsed": round(time.monotonic() - started, 2),
-    }
+    call.changed = facts["created"] or "created" in facts.get("schemas", {}).values()
+    return call.result(
+        database={**shown, **facts},
+        job=work.asked,
+        restarted=restarted,
+        timeline=work.timeline,
+        elapsed=call.elapsed,
+    )
 
 
 def main() -> None:

@@ -21,13 +21,13 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors imp
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.kinds import EVENT, JOB, POD
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import CREATED_LABEL, Object
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError, WaitFailed
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redact_text
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import FAILED, READY, Result, Verdict
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import FAILED, Result, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import jobs as job_states
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import rollout
 
@@ -229,18 +229,21 @@ class Check:
         """Return what the result says of the Job."""
         return {"name": self.name, "attempts": self.attempts, "exit_code": self.exit_code, "log": self.log}
 
-    def wait(self, timeout: float, causes: t.Callable[[Result], t.Sequence[str]]) -> Result:
+    def wait(self, call: Call, causes: t.Callable[[Result], t.Sequence[str]]) -> Result:
         """Wait for the answer and remove the Job, whatever came out. Raises WaitFailed, with further `causes`."""
         namespace = self._database.namespace
         selector = "app.kubernetes.io/component=database-check"
         sources = [Source(JOB, namespace, label_selector=selector), Source(POD, namespace, label_selector=selector)]
+        further = f"To look further: oc -n {namespace} get jobs,pods,events"
         try:
-            ended = wait(self._session, sources, self.judge, timeout=timeout, act=self.read)
+            return call.wait(
+                f"PostgreSQL at {self._database.address} to answer in {namespace}",
+                sources,
+                self.judge,
+                causes=lambda ended: [*causes(ended), further],
+                facts=lambda _ended: {"job": self.facts()},
+                act=self.read,
+            )
         finally:
             with contextlib.suppress(ApiError):  # the cluster removes it by itself
                 self._session.delete(JOB, self.name, namespace)
-        if ended.phase != READY:
-            what = f"PostgreSQL at {self._database.address} to answer in {namespace}"
-            further = f"To look further: oc -n {namespace} get jobs,pods,events"
-            raise WaitFailed(ended, what, causes=[*causes(ended), further], job=self.facts())
-        return ended

@@ -17,6 +17,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.transport import UNREACHABLE
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import CERTIFICATE, UNAUTHORIZED
 from ansible_collections.rhdh.orchestrator.plugins.modules import orchestrator_database as module
 from hypothesis import given as with_values
@@ -586,7 +587,7 @@ DEFAULTS = {
 
 def work(*objects, **params):
     cluster = Writer(*objects, **params.pop("how", {}))
-    return module.Work(SimpleNamespace(params={**DEFAULTS, **params}), cluster)
+    return module.Work(Call(SimpleNamespace(params={**DEFAULTS, **params}), cluster, lambda *_object: None))
 
 
 def backstage(**database):
