@@ -25,9 +25,6 @@ def unfinished(status: int, text: str) -> int | None:
     return len(found) if status == 200 and isinstance(found, list) and not answer.get("errors") else None
 
 
-# -- what the services answer -----------------------------------------------------------------------------------------
-
-
 def refused(status: int, text: str) -> bool:
     """Tell whether the API server itself refused to pass a request on to a service."""
     try:
@@ -72,4 +69,11 @@ def graphql(status: int, text: str) -> tuple[bool, str, int]:
     definitions = (answer.get("data") or {}).get("ProcessDefinitions")
     if not isinstance(definitions, list):
         return False, "the answer holds no list of ProcessDefinitions", 0
-    return True, f"{len(definitions)} process definitions", len(definitions)
+    count = len(definitions)
+    return True, f"{count} process definition{'' if count == 1 else 's'}", count
+
+
+def definitions(text: str) -> list[t.Any]:
+    """Return the process definitions in an answer that `graphql` calls good."""
+    found: list[t.Any] = json.loads(text)["data"]["ProcessDefinitions"]
+    return found

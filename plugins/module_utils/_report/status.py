@@ -2,26 +2,32 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The status tree of an Orchestrator: one look at everything, judged and rendered. PRIVATE to the collection."""
+"""The status tree of an Orchestrator: everything is read once, and judged as the modules judge it. PRIVATE."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import move as database_move
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import options as database_options
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import judge as hub_judge
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative import judge as knative_judge
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, condition, current
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.csv import deployments_of
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import answers as service_answers
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import judge as platform_judge
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import ownership as platform_ownership
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import parts as platform_parts
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import spec as platform_spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.parts import owner_backstage
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import rolled_out
 
 PLATFORM = "sonataflow-platform"
-GRAPHQL_QUERY = "{ ProcessDefinitions { id version name } }"
-SERVICE_PORT = 80  # the port of both services' Services, whatever their pods listen on
 
 
 def collect(session: Session, release: Object, namespace: str, name: str, *, probe: bool = True) -> Object:
@@ -31,22 +37,42 @@ def collect(session: Session, release: Object, namespace: str, name: str, *, pro
     subscriptions = session.list(k.SUBSCRIPTION)
     for part in release["operators"].values():
         operators[part["package"]] = _operator(session, subscriptions, part["package"])
-    services = {
-        service: session.get(k.DEPLOYMENT, f"{PLATFORM}-{service}-service", namespace)
-        for service in ("data-index", "jobs")
-    }
+    webhook = session.get(k.DEPLOYMENT, knative_judge.EVENTING_WEBHOOK, knative_judge.EVENTING.namespace)
     return {
         "cluster_version": session.get(k.CLUSTER_VERSION, "version"),
         "operators": operators,
         "serving": session.list(k.KNATIVE_SERVING),
         "eventing": session.list(k.KNATIVE_EVENTING),
+        "webhook": webhook,
         "backstage": session.get(backstage, name, namespace),
         "hub": session.get(k.DEPLOYMENT, f"backstage-{name}", namespace),
         "database": session.get(k.STATEFUL_SET, f"backstage-psql-{name}", namespace),
-        "platform": session.get(k.SONATAFLOW_PLATFORM, PLATFORM, namespace),
-        "services": services,
+        **_platform_facts(session, namespace),
         "probes": _probes(session, namespace) if probe else None,
     }
+
+
+def _platform_facts(session: Session, namespace: str) -> Object:
+    platforms = session.list(k.SONATAFLOW_PLATFORM, namespace)
+    platform = next((item for item in platforms if item["metadata"]["name"] == PLATFORM), None)
+    label = platform_parts.SERVICE_LABEL
+    facts: Object = {
+        "platforms": platforms,
+        "platform": platform,
+        "deployments": session.list(k.DEPLOYMENT, namespace, label_selector=label),
+        "slices": session.list(k.ENDPOINT_SLICE, namespace, label_selector=label),
+        "pods": [],
+        "jobs": session.list(k.JOB, namespace) if platform_parts.migrates_by_job(platform) else None,
+        "events": None,
+    }
+    with contextlib.suppress(ApiError):  # pods only say why
+        facts["pods"] = session.list(k.POD, namespace, label_selector=label)
+    broker = platform_parts.broker_of(platform)
+    if broker:
+        binding = session.get(k.SINK_BINDING, f"{PLATFORM}-jobs-service-sb", namespace)
+        served = bool(session.served_versions(k.BROKER))
+        facts["events"] = (session.get(k.BROKER, *broker), binding, session.list(k.TRIGGER, broker[1]), served)
+    return facts
 
 
 def _operator(session: Session, subscriptions: list[Object], package: str) -> Object:
@@ -61,13 +87,20 @@ def _operator(session: Session, subscriptions: list[Object], package: str) -> Ob
 
 
 def _probes(session: Session, namespace: str) -> Object:
-    index, jobs = f"{PLATFORM}-data-index-service", f"{PLATFORM}-jobs-service"
-    query = {"query": GRAPHQL_QUERY}
-    return {
-        "data-index": session.service_proxy("GET", namespace, index, SERVICE_PORT, "/q/health/ready"),
-        "jobs": session.service_proxy("GET", namespace, jobs, SERVICE_PORT, "/q/health/ready"),
-        "graphql": session.service_proxy("POST", namespace, index, SERVICE_PORT, "/graphql", query),
+    index = platform_spec.service_name(PLATFORM, "data_index")
+    answers = {
+        service: session.service_proxy(
+            "GET",
+            namespace,
+            platform_spec.service_name(PLATFORM, service),
+            platform_ownership.SERVICE_PORT,
+            service_answers.READY_PATH,
+        )
+        for service in platform_spec.SERVICES
     }
+    query = {"query": service_answers.GRAPHQL}
+    port = platform_ownership.SERVICE_PORT
+    return {**answers, "graphql": session.service_proxy("POST", namespace, index, port, "/graphql", query)}
 
 
 def judge(
@@ -81,7 +114,11 @@ def judge(
         _node("operators", [_operator_node(package, part) for package, part in facts["operators"].items()]),
         _node(
             "knative",
-            [_knative_node("KnativeServing", facts["serving"]), _knative_node("KnativeEventing", facts["eventing"])],
+            [
+                _knative_node(knative_judge.SERVING, facts["serving"]),
+                _knative_node(knative_judge.EVENTING, facts["eventing"]),
+                _leaf(f"Deployment {knative_judge.EVENTING_WEBHOOK}", knative_judge.judge_webhook(facts["webhook"])),
+            ],
         ),
         _node("developer hub", _hub_nodes(facts, namespace, name)),
         _node("platform", _platform_nodes(facts, namespace, name, database)),
@@ -116,20 +153,13 @@ def openshift_version(cluster_version: Object | None) -> str | None:
 
 def read_graphql(status: int, text: str) -> Object:
     """Read the answer of Data Index; `ok` only for a 200 without errors that holds the list of definitions."""
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        answer = None
-    data = (answer.get("data") or {}) if isinstance(answer, dict) else {}
-    definitions = data.get("ProcessDefinitions")
-    errors = answer.get("errors") if isinstance(answer, dict) else None
-    ok = status == 200 and not errors and isinstance(definitions, list)
+    ok, said, _count = service_answers.graphql(status, text)
     return {
         "ok": ok,
         "status": status,
-        "query": GRAPHQL_QUERY,
-        "definitions": definitions if ok else None,
-        "error": None if ok else str(errors or text)[:300],
+        "query": service_answers.GRAPHQL,
+        "definitions": service_answers.definitions(text) if ok else None,
+        "error": None if ok else said,
     }
 
 
@@ -145,23 +175,6 @@ def _leaf(title: str, verdict: Verdict) -> Object:
     return _node(
         title, [], "absent" if verdict.reason == "NotCreated" else "not ready", verdict.message or verdict.reason
     )
-
-
-def judge_condition(obj: Object | None, kind: str) -> Verdict:
-    """Judge a custom resource by its one condition: True, of the current generation, and not being deleted."""
-    if obj is None:
-        return Verdict.pending("NotCreated", "does not exist")
-    if obj["metadata"].get("deletionTimestamp"):
-        return Verdict.pending("Deleting", "is being deleted")
-    if not current(obj):
-        return Verdict.pending("NotObserved", "its operator has not seen the current generation yet")
-    found = condition(obj, kind)
-    if found is None:
-        return Verdict.pending("NoStatus", f"has no condition {kind} yet")
-    if found.get("status") != "True":
-        text = " ".join(filter(None, (found.get("reason"), found.get("message"))))
-        return Verdict.pending("NotTrue", f"{kind} is {found.get('status')}: {text}".rstrip(": "))
-    return Verdict.ready(f"{kind} is True")
 
 
 def _operator_node(package: str, part: Object) -> Object:
@@ -192,20 +205,19 @@ def _operator_summary(package: str, part: Object) -> Object:
     }
 
 
-def _knative_node(kind: str, found: list[Object]) -> Object:
+def _knative_node(component: knative_judge.Component, found: list[Object]) -> Object:
+    kind = component.kind.kind
     if not found:
         return _node(kind, [], "absent", "no object of this kind in the cluster")
-    if len(found) > 1:
-        places = ", ".join(sorted(f"{o['metadata']['namespace']}/{o['metadata']['name']}" for o in found))
-        return _node(kind, [], "not ready", f"there must be only one, found {places}")
-    node = _leaf(kind, judge_condition(found[0], "Ready"))
-    version = (found[0].get("status") or {}).get("version")
-    return {**node, "detail": f"{node['detail']}, Knative {version}"} if node["state"] == READY and version else node
+    wrong = knative_judge.misplaced(component, found)
+    if wrong:
+        return _node(kind, [], "not ready", wrong[0])
+    return _leaf(kind, knative_judge.judge(component, found[0]))
 
 
 def _hub_nodes(facts: Object, namespace: str, name: str) -> list[Object]:
     nodes = [
-        _leaf(f"Backstage {namespace}/{name}", judge_condition(facts["backstage"], "Deployed")),
+        _leaf(f"Backstage {namespace}/{name}", hub_judge.judge_backstage(facts["backstage"])),
         _leaf(f"Deployment backstage-{name}", rolled_out(facts["hub"])),
     ]
     database = ((facts["backstage"] or {}).get("spec") or {}).get("database") or {}
@@ -224,16 +236,21 @@ def _platform_nodes(
     facts: Object, namespace: str, name: str, database: database_options.Database | None
 ) -> list[Object]:
     platform = facts["platform"]
-    node = _leaf(f"SonataFlowPlatform {namespace}/{PLATFORM}", judge_condition(platform, "Succeed"))
+    deployments = {item["metadata"]["name"]: item for item in facts["deployments"]}
+    verdicts = platform_judge.judge(
+        PLATFORM, facts["platforms"], deployments, facts["pods"], facts["slices"], facts["jobs"], facts["events"]
+    )
+    node = _leaf(f"SonataFlowPlatform {namespace}/{PLATFORM}", verdicts.pop("platform"))
     owner = owner_backstage(platform)
     if platform and node["state"] == READY:
-        whose = f"made by Developer Hub {owner}" if owner else "our own"
-        node["detail"] += f", {whose}"
+        node["detail"] += f", created by Developer Hub {owner}" if owner else ", managed by this collection"
     nodes = [node]
     if database and platform:
         nodes.append(_leaf(f"database {database.address}/{database.name}", _judge_database(platform, name, database)))
-    for service, deployment in facts["services"].items():
-        nodes.append(_leaf(f"Deployment {PLATFORM}-{service}-service", rolled_out(deployment)))
+    for part, verdict in verdicts.items():
+        known = part in platform_spec.SERVICES
+        title = f"Deployment {platform_spec.service_name(PLATFORM, part)}" if known else part
+        nodes.append(_leaf(title, verdict))
     return nodes
 
 
@@ -255,26 +272,12 @@ def _judge_database(platform: Object, name: str, database: database_options.Data
 
 def _answer_nodes(probes: Object, graphql: Object) -> list[Object]:
     nodes = []
-    for service, title in (("data-index", "Data Index health"), ("jobs", "Job Service health")):
-        status, text = probes[service]
-        good = status == 200 and '"UP"' in text
-        nodes.append(_node(title, [], READY if good else "not ready", "UP" if good else _short(status, text)))
-    if graphql["ok"]:
-        count = len(graphql["definitions"])
-        nodes.append(_node("Data Index GraphQL", [], READY, f"{count} process definition{'' if count == 1 else 's'}"))
-    else:
-        nodes.append(_node("Data Index GraphQL", [], "not ready", _short(graphql["status"], graphql["error"])))
+    for service, title in (("data_index", "Data Index health"), ("job_service", "Job Service health")):
+        up, said = service_answers.health(*probes[service])
+        nodes.append(_node(title, [], READY if up else "not ready", said))
+    _ok, said, _count = service_answers.graphql(*probes["graphql"])
+    nodes.append(_node("Data Index GraphQL", [], READY if graphql["ok"] else "not ready", said))
     return nodes
-
-
-def _short(status: int, text: str) -> str:
-    try:  # an answer of the API server itself: its message says it all
-        answer = json.loads(text)
-        text = answer.get("message") or text if isinstance(answer, dict) else text
-    except ValueError:
-        pass
-    line = " ".join(text.split())[:200]
-    return f"HTTP {status}: {line}" if status else f"no answer: {line}"
 
 
 def _problems(node: Object, path: str = "") -> t.Iterator[str]:

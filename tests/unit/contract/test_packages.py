@@ -67,6 +67,40 @@ def test_imports_go_downwards(name):
     assert not [other for other in GRAPH[name] if ORDER.index(other.split(".")[0]) > place]
 
 
+def defined(path: Path) -> set[str]:
+    """Return every name that a file defines or imports, at whatever place."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {alias.asname or alias.name.split(".")[0] for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_used_of_another_module_is_there(path):
+    """Type checkers do not follow imports from `ansible_collections`: a name that was moved would be missed."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    modules, missing = {}, []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(BASE):
+            place = UTILS / (node.module or "").removeprefix(BASE).lstrip(".").replace(".", "/")
+            for alias in node.names:
+                if (place / f"{alias.name}.py").exists():
+                    modules[alias.asname or alias.name] = place / f"{alias.name}.py"
+                elif alias.name not in defined(place.with_suffix(".py")):
+                    missing.append(f"{node.lineno}: {alias.name}")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            place = modules.get(node.value.id)
+            if place and node.attr not in defined(place):
+                missing.append(f"{node.lineno}: {node.value.id}.{node.attr}")
+    assert not missing
+
+
 def test_no_two_modules_import_each_other():
     done: set[str] = set()
 

@@ -24,6 +24,28 @@ def resource(condition, namespace="rhdh", name="x", **status):
     }
 
 
+def service(name):
+    container = {"name": "app", "image": "i"}
+    return {**workload(), "metadata": {"name": name, "namespace": "rhdh", "generation": 1}, "spec": {
+        "replicas": 1, "template": {"spec": {"containers": [container]}}}}  # fmt: skip
+
+
+def endpoints(name):
+    return {
+        "metadata": {"name": f"{name}-1", "labels": {"kubernetes.io/service-name": name}},
+        "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}}],
+    }
+
+
+NAMES = ("sonataflow-platform-data-index-service", "sonataflow-platform-jobs-service")
+
+
+def with_platform(platform, **more):
+    """What is read of a platform."""
+    platforms = [platform] if platform else []
+    return {"platforms": platforms, "platform": platform, "jobs": None, "events": None, **more}
+
+
 def operator(package, version):
     csv = {
         "metadata": {"name": f"{package}.v{version}"},
@@ -38,6 +60,12 @@ def operator(package, version):
     return {"subscription": subscription, "csv": csv, "deployments": {f"{package}-manager": workload()}}
 
 
+def platform():
+    found = resource("Succeed", name="sonataflow-platform")
+    found["spec"]["services"] = {"dataIndex": {}, "jobService": {}}
+    return found
+
+
 def healthy():
     history = [{"state": "Partial", "version": "4.21.0"}, {"state": "Completed", "version": "4.20.6"}]
     return {
@@ -48,11 +76,14 @@ def healthy():
         "backstage": resource("Deployed"),
         "hub": workload(),
         "database": workload(),
-        "platform": resource("Succeed"),
-        "services": {"data-index": workload(), "jobs": workload()},
+        "webhook": {**workload(), "status": {"conditions": [{"type": "Available", "status": "True"}], **ROLLED_OUT}},
+        **with_platform(platform()),
+        "deployments": [service(name) for name in NAMES],
+        "slices": [endpoints(name) for name in NAMES],
+        "pods": [],
         "probes": {
-            "data-index": (200, '{"status": "UP"}'),
-            "jobs": (200, '{"status": "UP"}'),
+            "data_index": (200, '{"status": "UP"}'),
+            "job_service": (200, '{"status": "UP"}'),
             "graphql": (200, '{"data": {"ProcessDefinitions": [{"id": "greeting"}]}}'),
         },
     }
@@ -78,7 +109,7 @@ def test_all_well():
 
 
 def scaled_to_zero(facts):
-    facts["services"]["jobs"]["spec"]["replicas"] = 0
+    facts["deployments"][1]["spec"]["replicas"] = 0
 
 
 def stale(facts):
@@ -100,18 +131,28 @@ def condition_false(facts):
     ]
 
 
+def no_endpoint(facts):
+    facts["slices"].pop()
+
+
+def other_deployment(facts):
+    facts["webhook"] = None
+
+
 BREAKAGES = [
+    (no_endpoint, "Deployment sonataflow-platform-jobs-service: not ready (Service sonataflow-platform-jobs-service"),
+    (other_deployment, "knative > Deployment eventing-webhook: absent"),
     (scaled_to_zero, "platform > Deployment sonataflow-platform-jobs-service: not ready (is scaled to 0"),
-    (stale, "SonataFlowPlatform rhdh/sonataflow-platform: not ready (its operator has not seen"),
-    (deleting, "KnativeEventing: not ready (is being deleted)"),
-    (no_condition, "KnativeServing: not ready (has no condition Ready yet)"),
-    (condition_false, "Backstage rhdh/developer-hub: not ready (Deployed is False: DeployFailed because)"),
+    (stale, "SonataFlowPlatform rhdh/sonataflow-platform: not ready (generation 2 of 3 worked in"),
+    (deleting, "KnativeEventing: not ready (is being deleted; it can be created again when it is gone)"),
+    (no_condition, "KnativeServing: not ready (the operator has not reported yet)"),
+    (condition_false, "Backstage rhdh/developer-hub: not ready (the operator cannot apply it: because)"),
     (lambda f: f.update(serving=[]), "KnativeServing: absent"),
     (
         lambda f: f["eventing"].append(resource("Ready", "other", "ke")),
-        "there must be only one, found knative-eventing/",
+        "KnativeEventing: not ready (A KnativeEventing ke exists in namespace other; the product allows one",
     ),
-    (lambda f: f.update(platform=None), "SonataFlowPlatform rhdh/sonataflow-platform: absent"),
+    (lambda f: f.update(with_platform(None)), "SonataFlowPlatform rhdh/sonataflow-platform: absent"),
     (lambda f: f.update(database=None), "StatefulSet backstage-psql-developer-hub: absent"),
     (lambda f: f["operators"]["rhdh"].update(csv=None), "rhdh: not ready (ClusterServiceVersion rhdh.v1.10.3 is gone)"),
     (lambda f: f["operators"]["rhdh"].update(subscription=None), "rhdh: absent (no Subscription"),
@@ -123,11 +164,11 @@ BREAKAGES = [
         lambda f: f["operators"]["rhdh"]["deployments"].update({"rhdh-manager": None}),
         "rhdh.v1.10.3 > Deployment rhdh-manager: absent",
     ),
-    (lambda f: f["probes"].update(jobs=(503, '{"status": "DOWN"}')), "Job Service health: not ready (HTTP 503"),
-    (lambda f: f["probes"].update(graphql=(0, "refused")), "Data Index GraphQL: not ready (no answer: refused)"),
+    (lambda f: f["probes"].update(job_service=(503, '{"status": "DOWN"}')), "Job Service health: not ready (HTTP 503"),
+    (lambda f: f["probes"].update(graphql=(0, "refused")), "Data Index GraphQL: not ready (HTTP no answer refused)"),
     (
         lambda f: f["probes"].update(graphql=(200, '{"errors": [{"message": "no table"}], "data": null}')),
-        "Data Index GraphQL: not ready (HTTP 200: [{'message': 'no table'}])",
+        'Data Index GraphQL: not ready (errors: [{"message": "no table"}])',
     ),
 ]
 
@@ -178,14 +219,14 @@ def platform_on(database, **metadata):
 
 def test_the_status_tells_whose_platform_it_is_and_where_its_data_are():
     database = database_options.describe(GIVEN, "rhdh")
-    facts = {**healthy(), "platform": platform_on(database)}
+    facts = {**healthy(), **with_platform(platform_on(database))}
     status = report_status.judge(facts, RELEASE, "rhdh", "developer-hub", database)
     assert status["healthy"], status["problems"]
     assert status["platform"] == {"managed_by": "self", "databases": ["pg.example.com:5432/orch"]}
-    assert any("our own" in line for line in tree.render(status["tree"]))
+    assert any("managed by this collection" in line for line in tree.render(status["tree"]))
     owner = [{"kind": "Backstage", "name": "developer-hub"}]
     hub = database_options.hub_database("developer-hub", "rhdh")
-    facts["platform"] = platform_on(hub, ownerReferences=owner)
+    facts.update(with_platform(platform_on(hub, ownerReferences=owner)))
     assert judged(facts)["platform"]["managed_by"] == "hub"
     assert judged(facts)["healthy"]
 
@@ -200,7 +241,7 @@ def test_the_status_tells_whose_platform_it_is_and_where_its_data_are():
 )
 def test_another_database_than_described_is_a_problem(changes, owner, part):
     used = database_options.describe({**GIVEN, **changes}, "rhdh")
-    facts = {**healthy(), "platform": platform_on(used, ownerReferences=owner)}
+    facts = {**healthy(), **with_platform(platform_on(used, ownerReferences=owner))}
     status = report_status.judge(facts, RELEASE, "rhdh", "developer-hub", database_options.describe(GIVEN, "rhdh"))
     assert not status["healthy"]
     assert part in status["problems"][0]
