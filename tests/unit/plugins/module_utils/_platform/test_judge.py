@@ -213,7 +213,7 @@ def test_a_service_that_is_not_reached_is_told_in_the_words_of_the_api_server():
 def test_graphql_needs_a_list_without_errors():
     assert service_answers.graphql(200, '{"data": {"ProcessDefinitions": [{"id": "a"}]}}') == (
         True,
-        "1 process definitions",
+        "1 process definition",
         1,
     )
     assert (
