@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub.flow import reconcile
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run import flow as run_flow
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import WaitFailed
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import FAILED, Result, Verdict
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.world import Snapshot
 
 from .calls import Cluster, Module, Waits, backstage, call, meta
 
@@ -88,3 +91,13 @@ def test_a_volume_that_stays_is_explained_with_the_timeline_of_both_waits(waits:
         remove(cluster, delete_data=True)
     assert caught.value.extra["deleted"] == ["PersistentVolumeClaim data-backstage-psql-dh-0"]
     assert caught.value.extra["timeline"] == [{"at": 100.0}] * 2
+
+
+def test_a_kind_that_may_not_be_watched_is_named(waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else is known then: no verdict of the Backstage, and no cause to look for."""
+    judged = {"deployments.apps": Verdict.failed("Forbidden", "not allowed")}
+    ended = Result(FAILED, judged, 1.0, [], Snapshot({}))
+    monkeypatch.setattr(run_flow, "wait", lambda *_arguments, **_options: ended)
+    with pytest.raises(WaitFailed, match=r"deployments\.apps: Forbidden: not allowed") as caught:
+        remove(Cluster(backstage()))
+    assert caught.value.extra["backstage"]["action"] == "deleted"
