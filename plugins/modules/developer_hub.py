@@ -17,7 +17,7 @@ description:
     entries in a plugin ConfigMap - and waits until the operator has acted on it, the Hub is rolled out, its
     database is ready, and the platform for workflows exists and belongs to it.
   - An existing Backstage is completed, not replaced. Entries, fields and comments of others stay as they are.
-  - Everything that forbids the work is told in one message before the first change.
+  - All problems that prevent the work are reported in one message, before the first change.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
   - rhdh.orchestrator.attributes
@@ -90,7 +90,8 @@ options:
     description:
       - Whether the Backstage shall exist.
       - Its removal takes along everything that its operator made, the platform for workflows as well.
-      - With V(ready) nothing is written; the module only waits for what exists. In check mode it does not wait.
+      - With V(ready) the module only waits for what exists. It sends no write at all, so that an operator that backs
+        off is not made to retry either. In check mode it does not wait.
     type: str
     choices:
       - present
@@ -112,7 +113,7 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description: Longest time in seconds that the module waits.
+    description: Timeout in seconds for the whole call.
     type: int
     default: 1200
 attributes:
@@ -128,9 +129,9 @@ requirements:
   - PyYAML >= 3.11
 notes:
   - Needs the rights to get and create the namespace; in it to list, patch and delete Backstages, to get and patch
-    ConfigMaps, to get Secrets named in O(spec), to read NetworkPolicies, SonataFlowPlatforms (and, to let one go,
-    patch them), Deployments,
-    StatefulSets, Pods and their logs; and to get the CustomResourceDefinitions of the first and the third.
+    ConfigMaps, to get Secrets named in O(spec), to read NetworkPolicies, SonataFlowPlatforms (and, to release one,
+    patch them), Deployments, StatefulSets, Pods and their logs; and to get the CustomResourceDefinitions of the first
+    and the third.
 """
 
 EXAMPLES = r"""
@@ -159,7 +160,7 @@ EXAMPLES = r"""
 RETURN = r"""
 backstage:
   description: The Backstage and what was, or in check mode would be, done to it.
-  returned: success
+  returned: state is present or absent
   type: dict
   contains:
     name:
@@ -220,7 +221,10 @@ deleted:
   type: list
   elements: str
 touches:
-  description: How often the operator was made to retry at once because the cause of its failure was gone.
+  description:
+    - How often the operator was made to retry at once because the cause of its failure was gone.
+    - Each time an annotation of the Backstage is written, so that the module has changed something.
+    - Always 0 with O(state=ready), which writes nothing.
   returned: when the module waited
   type: int
 elapsed:
@@ -243,9 +247,19 @@ requests:
   type: dict
 """
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub.flow import bring_about
+import typing as t
+
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.explain import diagnose
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub.flow import reconcile
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
+
+
+def developer_hub(module: t.Any, session: Session) -> dict[str, t.Any]:
+    """Create, complete, wait for or remove the Developer Hub."""
+    return reconcile(Call(module, session, diagnose))
 
 
 def main() -> None:
@@ -274,7 +288,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, bring_about)
+    run(module, developer_hub)
 
 
 if __name__ == "__main__":

@@ -1,124 +1,87 @@
-"""What developer_hub does with a plugin file that is on the cluster: refuse before a change, write, warn."""
+"""What one call of developer_hub does: one deadline, predictions, results."""
 
 from __future__ import annotations
 
-import typing as t
-
 import pytest
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import flow
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import spec as hub_spec
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._release import lookup as release_lookup
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub.flow import reconcile
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError, WaitFailed
 
-from ..fake_cluster import FakeCluster
+from .calls import TIMEOUT, Cluster, Module, Waits, backstage, call, config_map, hub, meta
 
-OLD = "plugins:\n- package: '@redhat/backstage-plugin-orchestrator@1.6.0' # old\n# mine\n"
-INLINE = {"application": {"dynamicPlugins": [{"package": "./my-orchestrator"}]}}
+CLAIM = {"kind": "PersistentVolumeClaim", "metadata": meta("data-backstage-psql-dh-0")}
+NAMESPACE = {"kind": "Namespace", "metadata": {"name": "ns"}}
 
 
-class Module:
-    """The part of a module that the flow uses."""
-
-    def __init__(self, check_mode: bool = False, enabled: bool = True) -> None:
-        self.params = {"orchestrator": {"enabled": enabled}}
-        self.check_mode = check_mode
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
+def test_the_timeout_is_spent_once_by_all_waits_of_a_creation(waits: Waits) -> None:
+    cluster = Cluster(*hub())
+    result = reconcile(call(cluster, Module(orchestrator={"platform": "self"})))
+    assert waits.timeouts == [TIMEOUT, TIMEOUT - 100.0]
+    assert result["released"] == ["SonataFlowPlatform sonataflow-platform"]
+    assert (result["elapsed"], len(result["timeline"])) == (200.0, 2)
 
 
-class Cluster(FakeCluster):
-    """A cluster in which the ConfigMap may be written by another client before us."""
-
-    meanwhile: str | None = None
-    written: t.ClassVar[list] = []
-
-    def revise(self, _kind: k.Kind, found: dict, edited: t.Callable[[dict], dict]) -> None:
-        edited(found)
-        now = found if self.meanwhile is None else {**found, "data": {"dynamic-plugins.yaml": self.meanwhile}}
-        self.written = [edited(now)["data"]["dynamic-plugins.yaml"]]
+def test_the_timeout_is_spent_once_by_all_waits_of_a_removal(waits: Waits) -> None:
+    result = reconcile(call(Cluster(backstage(), CLAIM), Module(state="absent", delete_data=True)))
+    assert waits.timeouts == [TIMEOUT, TIMEOUT - 100.0]
+    assert (result["elapsed"], len(result["timeline"])) == (200.0, 2)
 
 
-def scene(release: str = "1.10", config_map: str | None = "p", spec: dict | None = None) -> flow.Scene:
-    row = release_lookup.release(release)
-    application = {"application": {"dynamicPluginsConfigMapName": config_map}} if config_map else {}
-    return flow.Scene(
-        row=row,
-        names=hub_spec.Names("dh", "ns"),
-        kind=k.BACKSTAGE.at(row["backstage_api"]),
-        platform_kind=k.SONATAFLOW_PLATFORM.at(row["sonataflow_api"]),
-        spec=hub_spec.merged(application, spec or {}),
-    )
+def test_with_state_ready_nothing_is_written(waits: Waits) -> None:
+    """Not even to an operator that backs off from what is there now."""
+    found = backstage("False", "DeployFailed", 'ConfigMap "p" not found')
+    cluster = Cluster(found, config_map("plugins: []\n"), *hub()[1:])
+    with pytest.raises(WaitFailed) as caught:
+        reconcile(call(cluster, Module(state="ready")))
+    assert cluster.writes == []
+    assert (caught.value.extra["touches"], caught.value.extra["changed"]) == (0, False)
 
 
-def cluster(text: str) -> Cluster:
-    metadata = {"name": "p", "namespace": "ns"}
-    return Cluster({"kind": "ConfigMap", "metadata": metadata, "data": {"dynamic-plugins.yaml": text}})
+def test_what_is_ready_is_waited_for_without_a_change(waits: Waits) -> None:
+    result = reconcile(call(Cluster(*hub()), Module(state="ready")))
+    assert result == {"changed": False, "release": "1.10", "elapsed": 0.0, "timeline": [], "touches": 0}
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (OLD + "---\na: 1\n", "ConfigMap p, dynamic-plugins.yaml, line 4 begins a second document"),
-        ("plugins:\n-\tpackage: a\n", "ConfigMap p, dynamic-plugins.yaml, line 2 has YAML that this module"),
-        ("x: &x\n- package: '@redhat/backstage-plugin-orchestrator@1'\nplugins: *x\n", "line 3: `plugins` is an alias"),
-    ],
-)
-def test_a_file_that_cannot_be_edited_is_a_problem_before_any_change(text: str, said: str) -> None:
-    looked, server = scene(), cluster(text)
-    flow.look_at_plugins(server, looked)
-    (problem,) = looked.problems
-    assert said in problem
-    assert problem.endswith(".")
-    assert looked.plugins is None
-    assert server.asked == ["/api/v1/namespaces/ns/configmaps/p"]
+def test_what_does_not_exist_cannot_become_ready() -> None:
+    with pytest.raises(InputError, match="create it with state: present first"):
+        reconcile(call(Cluster(), Module(state="ready")))
 
 
-def test_the_file_is_written_and_what_was_replaced_is_named() -> None:
-    looked, server, module, result = scene(), cluster(OLD), Module(), {"diff": []}
-    flow.look_at_plugins(server, looked)
-    assert flow.write_plugins(module, server, looked, result)
-    assert server.written == ["plugins: []\n# mine\n"]
-    assert result["plugins_config_map"] == {
-        "name": "p",
-        "action": "patched",
-        "replaced": ["@redhat/backstage-plugin-orchestrator@1.6.0"],
-    }
+@pytest.mark.parametrize("diff", [False, True])
+def test_the_diff_is_shown_only_when_asked_for(diff: bool) -> None:
+    cluster = Cluster(check_mode=True)
+    module = Module(check_mode=True, diff=diff, orchestrator={"platform": "self"})
+    result = reconcile(call(cluster, module))
+    assert result["changed"]
+    assert result["namespace_created"]
+    assert result["backstage"]["action"] == "created"
+    assert result["plugins_config_map"]["action"] == "created"
+    headers = [entry["after_header"] for entry in result.get("diff", [])]
+    expected = ["Namespace ns", "ConfigMap ns/dh-orchestrator-plugins", "Backstage ns/dh"]
+    assert ("diff" in result, headers) == (diff, expected if diff else [])
 
 
-def test_what_was_written_in_between_is_edited_and_warned_of() -> None:
-    looked, server, module, result = scene(), cluster(OLD + "- package: ./my-orchestrator\n"), Module(), {"diff": []}
-    server.meanwhile = "plugins:\n- package: ./my-orchestrator\n- package: ./other-orchestrator\n"
-    flow.look_at_plugins(server, looked)
-    flow.write_plugins(module, server, looked, result)
-    assert server.written == [server.meanwhile]
-    assert result["plugins_config_map"]["replaced"] == []
-    assert [warning.count("orchestrator") for warning in module.warnings] == [1, 2]
+def test_a_second_call_changes_nothing(waits: Waits) -> None:
+    cluster = Cluster(NAMESPACE, *hub()[1:3])
+    first = reconcile(call(cluster, Module(wait=False, orchestrator={"platform": "self"})))
+    assert first["changed"]
+    cluster.writes.clear()
+    second = reconcile(call(cluster, Module(diff=True, wait=False, orchestrator={"platform": "self"})))
+    assert (second["changed"], second["diff"], cluster.writes) == (False, [], [])
 
 
-def test_what_was_written_in_between_may_be_refused() -> None:
-    looked, server = scene(), cluster(OLD)
-    server.meanwhile = "a: 1\n---\n"
-    flow.look_at_plugins(server, looked)
-    with pytest.raises(InputError, match=r"ConfigMap p, dynamic-plugins.yaml, line 2 begins a second document"):
-        flow.write_plugins(Module(), server, looked, {"diff": []})
+def test_a_failed_wait_keeps_the_documented_facts(waits: Waits) -> None:
+    with pytest.raises(WaitFailed) as caught:
+        reconcile(call(Cluster(NAMESPACE)))
+    extra = caught.value.extra
+    assert extra["backstage"]["action"] == "created"
+    assert (extra["changed"], extra["release"], extra["touches"]) == (True, "1.10", 0)
+    assert (extra["namespace_created"], extra["released"], extra["leftovers"]) == (False, [], [])
 
 
-@pytest.mark.parametrize("config_map", [None, "p"])
-@pytest.mark.parametrize("check_mode", [False, True])
-def test_plugins_in_the_spec_are_warned_of(config_map: str | None, check_mode: bool) -> None:
-    looked, server, module = scene("2.1", config_map, INLINE), cluster("plugins: []\n"), Module(check_mode)
-    flow.look_at_plugins(server, looked)
-    assert not flow.write_plugins(module, server, looked, {"diff": []})
-    (warning,) = module.warnings
-    assert warning.startswith("Looks like the Orchestrator and will be loaded twice")
-    assert "./my-orchestrator" in warning
-    assert "spec.application.dynamicPlugins" in warning
-
-
-def test_nothing_is_warned_of_when_the_orchestrator_is_disabled() -> None:
-    module = Module(enabled=False)
-    assert not flow.write_plugins(module, cluster(""), scene("2.1", None, INLINE), {"diff": []})
-    assert module.warnings == []
+def test_what_a_disabled_orchestrator_left_is_warned_of(waits: Waits) -> None:
+    module = Module(wait=False, orchestrator={"enabled": False})
+    result = reconcile(call(Cluster(*hub()), module))
+    assert result["leftovers"] == ["SonataFlowPlatform sonataflow-platform"]
+    assert module.warnings == [
+        "SonataFlowPlatform sonataflow-platform stays: the operator removes nothing when the orchestrator is disabled."
+    ]
