@@ -253,6 +253,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.explai
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub.flow import reconcile
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.table import DEFAULT_RELEASE
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
 
@@ -267,7 +268,7 @@ def main() -> None:
         argument_spec=auth_argument_spec(
             name={"type": "str", "default": "developer-hub"},
             namespace={"type": "str", "default": "rhdh"},
-            release={"type": "str", "default": "1.10"},
+            release={"type": "str", "default": DEFAULT_RELEASE},
             orchestrator={
                 "type": "dict",
                 "default": {},

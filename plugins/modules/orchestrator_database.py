@@ -227,6 +227,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import parts as platform_parts
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import spec as platform_spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._release import lookup as releases
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release import products
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
@@ -247,7 +248,7 @@ class Work:
         self.namespace: str = self.params["namespace"]
         self.given = self.params["database"]
         self.timeline: list[dict[str, t.Any]] = []
-        self.image = self.params["image"] or database_job.DEFAULT_IMAGE
+        self.image = self.params["image"] or products.POSTGRESQL_IMAGE
         self.asked: dict[str, t.Any] = {}
         wrong = self._option_problems()
         if self.given:
@@ -319,7 +320,7 @@ class Work:
 
     def _hub(self) -> dict[str, t.Any]:
         """Return the spec of the Backstage, in whatever version it is served; empty where it cannot be read."""
-        for version in ("v1alpha5", "v1alpha4", "v1alpha3"):
+        for version in releases.backstage_versions():
             try:
                 found = self.session.get(k.BACKSTAGE.at(version), self.params["hub_name"], self.namespace)
             except ApiError as exc:
@@ -525,7 +526,7 @@ def main() -> None:
             image={"type": "str"},
             resources={"type": "dict"},
             maintenance_database={"type": "str", "default": "postgres"},
-            minimum_version={"type": "int", "default": job_script.MINIMUM_VERSION},
+            minimum_version={"type": "int", "default": products.POSTGRESQL_MINIMUM},
             release={"type": "str"},
             retry_seconds={"type": "int", "default": 60},
             wait_timeout={"type": "int", "default": 600},

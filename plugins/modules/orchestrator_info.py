@@ -118,6 +118,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.lookup import release
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.table import DEFAULT_RELEASE
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._report import status as report_status
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._report import tree
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
@@ -140,7 +141,7 @@ def read(module: t.Any, session: Session) -> dict[str, t.Any]:
 def main() -> None:
     module = new_module(
         argument_spec=auth_argument_spec(
-            release={"type": "str", "default": "1.10"},
+            release={"type": "str", "default": DEFAULT_RELEASE},
             namespace={"type": "str", "default": "rhdh"},
             name={"type": "str", "default": "developer-hub"},
             database=db.database_options(),

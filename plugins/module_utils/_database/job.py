@@ -31,7 +31,6 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import jobs as job_states
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import rollout
 
-DEFAULT_IMAGE = "registry.redhat.io/rhel9/postgresql-15:latest"
 CONTAINER = "psql"
 NAME_PREFIX = "orchestrator-database-check-"
 KEPT = 300  # seconds after which the cluster removes the Job itself, if we cannot

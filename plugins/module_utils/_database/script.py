@@ -10,7 +10,6 @@ import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
 
-MINIMUM_VERSION = 12  # of PostgreSQL: major version that the services' migrations are made for
 FREE_CONNECTIONS = 40  # that the two services may take with the default size of their pools, 20 each
 FULL = 0.85  # of a volume, from which on it is warned of
 SCRIPT = r"""

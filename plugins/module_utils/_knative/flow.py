@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative import judge as knative_judge
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, created_by_us
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.products import EVENTING_WEBHOOK
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
@@ -101,7 +102,7 @@ def source_of(component: knative_judge.Component) -> Source:
 def until_ready(call: Call, found: Found, outcomes: list[dict[str, t.Any]]) -> dict[str, t.Any]:
     """Wait for the components; without a watch when everything was ready already."""
     sources = [source_of(component) for component, _rest in found.values()]
-    webhook = Source(k.DEPLOYMENT, knative_judge.EVENTING.namespace, knative_judge.EVENTING_WEBHOOK)
+    webhook = Source(k.DEPLOYMENT, knative_judge.EVENTING.namespace, EVENTING_WEBHOOK)
 
     def judge(snapshot: Snapshot) -> dict[str, Verdict]:
         verdicts = {}
@@ -156,9 +157,9 @@ def causes(call: Call, found: Found, ended: Result) -> list[str]:
         verdict = ended.verdicts.get(component.title)
         if verdict is not None and verdict.state != READY:
             known.append(call.cause(component.kind, component.name, component.namespace))
-    webhook = ended.verdicts.get(f"Deployment {knative_judge.EVENTING_WEBHOOK}")
+    webhook = ended.verdicts.get(f"Deployment {EVENTING_WEBHOOK}")
     if webhook is not None and webhook.state != READY and not known:
-        known.append(call.cause(k.DEPLOYMENT, knative_judge.EVENTING_WEBHOOK, knative_judge.EVENTING.namespace))
+        known.append(call.cause(k.DEPLOYMENT, EVENTING_WEBHOOK, knative_judge.EVENTING.namespace))
     return known
 
 

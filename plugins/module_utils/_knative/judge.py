@@ -19,11 +19,13 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects im
     condition,
     current,
 )
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.products import (
+    EVENTING_NAMESPACE,
+    EVENTING_WEBHOOK,
+    SERVING_NAMESPACE,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Verdict
-
-OPERATOR_DEPLOYMENTS = ("knative-openshift", "knative-operator-webhook")
-EVENTING_WEBHOOK = "eventing-webhook"  # every Broker, Trigger and SinkBinding passes it, or fails
 
 
 class Component(t.NamedTuple):
@@ -44,8 +46,8 @@ class Component(t.NamedTuple):
         return f"{self.kind.kind} {self.name}"
 
 
-SERVING = Component("serving", k.KNATIVE_SERVING, "knative-serving")
-EVENTING = Component("eventing", k.KNATIVE_EVENTING, "knative-eventing")
+SERVING = Component("serving", k.KNATIVE_SERVING, SERVING_NAMESPACE)
+EVENTING = Component("eventing", k.KNATIVE_EVENTING, EVENTING_NAMESPACE)
 COMPONENTS = (SERVING, EVENTING)
 # What hangs, or breaks, when a component is removed under it.
 USERS: dict[str, tuple[k.Kind, ...]] = {

@@ -29,10 +29,14 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.parts import SERVICE_LABEL
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.spec import SERVICES, service_name
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.lookup import known_releases, release
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.products import (
+    EVENTING_NAMESPACE,
+    SERVING_NAMESPACE,
+)
 
 NAME_LABEL = "kubernetes.io/metadata.name"  # of every namespace
 # Knative delivers events to the services and scales workflows; the Serverless Logic operator asks them.
-KNATIVE = ("knative-eventing", "knative-serving")
+KNATIVE = (EVENTING_NAMESPACE, SERVING_NAMESPACE)
 MONITORING = "openshift-user-workload-monitoring"
 WORKFLOW_LABEL = "sonataflow.org/workflow-app"  # on the pods of workflows
 

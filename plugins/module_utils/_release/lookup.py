@@ -43,6 +43,11 @@ def release(name: t.Any) -> dict[str, t.Any]:
     return row
 
 
+def backstage_versions() -> list[str]:
+    """Return the API versions in which the releases of the table serve Backstage, newest first."""
+    return sorted({row["backstage_api"] for row in RELEASES.values()}, reverse=True)
+
+
 def release_of_version(version: str) -> str | None:
     """Return the name of the row that an installed hub version such as "1.10.3" belongs to, or None."""
     name = ".".join(version.split(".")[:2])

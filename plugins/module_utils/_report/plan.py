@@ -20,10 +20,14 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted, resolve
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.ownership import leaving_problems
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.lookup import check_openshift
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.products import (
+    EVENTING_NAMESPACE,
+    LOGIC_PACKAGES,
+    SERVING_NAMESPACE,
+)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._report.status import PLATFORM, openshift_version
 
 DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
-OTHER_LOGIC_PACKAGES = ("logic-operator-rhel8", "logic-operator")  # both reconcile the same kinds: never both
 
 
 def rights(release: Object, namespace: str, *, own_platform: bool = False) -> list[tuple[str, k.Kind, str | None]]:
@@ -32,8 +36,8 @@ def rights(release: Object, namespace: str, *, own_platform: bool = False) -> li
         ("list", k.SUBSCRIPTION, None),
         ("create", k.NAMESPACE, None),
         ("get", k.CRD, None),
-        ("patch", k.KNATIVE_SERVING, "knative-serving"),
-        ("patch", k.KNATIVE_EVENTING, "knative-eventing"),
+        ("patch", k.KNATIVE_SERVING, SERVING_NAMESPACE),
+        ("patch", k.KNATIVE_EVENTING, EVENTING_NAMESPACE),
         ("patch", k.BACKSTAGE, namespace),
         ("patch", k.SONATAFLOW_PLATFORM, namespace),
         ("get", k.SECRET, namespace),
@@ -211,7 +215,7 @@ def _judge_operator(
     for subscription in facts["subscriptions"]:
         name = subscription["spec"].get("name")
         place = f"Subscription {subscription['metadata']['namespace']}/{subscription['metadata']['name']}"
-        if name in OTHER_LOGIC_PACKAGES and package in OTHER_LOGIC_PACKAGES and name != package:
+        if name in LOGIC_PACKAGES and package in LOGIC_PACKAGES and name != package:
             blocks.append(
                 f"{place} is for {name}, which serves the same APIs as {package}. Upgrade or remove it first."
             )
@@ -247,7 +251,7 @@ def _judge_objects(
 ) -> None:
     homes = {part["namespace"] for part in release["operators"].values()}
     for found in facts["namespaces"]:
-        used = found["metadata"]["name"] in {*homes, namespace, "knative-serving", "knative-eventing"}
+        used = found["metadata"]["name"] in {*homes, namespace, SERVING_NAMESPACE, EVENTING_NAMESPACE}
         if used and found["metadata"].get("deletionTimestamp"):
             blocks.append(f"Namespace {found['metadata']['name']} is being deleted. Wait until it is gone.")
     for kind, objects in (("KnativeServing", facts["serving"]), ("KnativeEventing", facts["eventing"])):

@@ -24,6 +24,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import parts as platform_parts
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import spec as platform_spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.parts import owner_backstage
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.products import EVENTING_WEBHOOK
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import rolled_out
 
@@ -37,7 +38,7 @@ def collect(session: Session, release: Object, namespace: str, name: str, *, pro
     subscriptions = session.list(k.SUBSCRIPTION)
     for part in release["operators"].values():
         operators[part["package"]] = _operator(session, subscriptions, part["package"])
-    webhook = session.get(k.DEPLOYMENT, knative_judge.EVENTING_WEBHOOK, knative_judge.EVENTING.namespace)
+    webhook = session.get(k.DEPLOYMENT, EVENTING_WEBHOOK, knative_judge.EVENTING.namespace)
     return {
         "cluster_version": session.get(k.CLUSTER_VERSION, "version"),
         "operators": operators,
@@ -117,7 +118,7 @@ def judge(
             [
                 _knative_node(knative_judge.SERVING, facts["serving"]),
                 _knative_node(knative_judge.EVENTING, facts["eventing"]),
-                _leaf(f"Deployment {knative_judge.EVENTING_WEBHOOK}", knative_judge.judge_webhook(facts["webhook"])),
+                _leaf(f"Deployment {EVENTING_WEBHOOK}", knative_judge.judge_webhook(facts["webhook"])),
             ],
         ),
         _node("developer hub", _hub_nodes(facts, namespace, name)),
