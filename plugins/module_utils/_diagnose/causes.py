@@ -4,7 +4,7 @@
 
 """Why one object is not as wanted, by its own words: cause, remedy and the command that shows more. PRIVATE.
 
-Pure functions over plain dicts; going from one object to the next is in `_diagnose`.
+Pure functions over plain dicts; `reader` and the modules of the products go from one object to the next.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ LOGIC_OPERATORS = (  # by release; the last one is the upstream operator's
     "logic-operator-rhel8-controller-manager",
     "sonataflow-operator-controller-manager",
 )
+WEBHOOKS = "oc get validatingwebhookconfigurations,mutatingwebhookconfigurations"
 
 
 class Finalizer(t.NamedTuple):
@@ -226,9 +227,6 @@ def event_cause(events: t.Iterable[Object], what: str, anything: bool = False) -
         text = f"{what}: {event.get('reason')}: {short(event.get('message') or '')}"
         return Cause(text, "", f"oc get events -n {event['metadata'].get('namespace')} --sort-by=.lastTimestamp")
     return None
-
-
-WEBHOOKS = "oc get validatingwebhookconfigurations,mutatingwebhookconfigurations"
 
 
 def creation_cause(message: str, what: str, namespace: str | None) -> Cause:
