@@ -18,18 +18,18 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors imp
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, created_by_us
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import rights
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.csv import component_label, owned_crds
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.leaving import (
-    OPERATOR_NAMESPACE_KINDS,
-    Leaving,
-    automatic,
-    csvs_of,
-    judge_leaving,
-    kind_of,
-    stopped_part,
-)
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator import (
     OWN_CSVS,
     find_subscription,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.removed import (
+    OPERATOR_NAMESPACE_KINDS,
+    RemovedOperator,
+    automatic,
+    csvs_of,
+    judge_removal,
+    kind_of,
+    stopped_part,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted, check_input
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
@@ -66,7 +66,7 @@ class Removal:
         problems = check_input(self.wanted, "absent")
         if problems:
             raise InputError(problems)
-        leaving: list[Leaving] = []
+        leaving: list[RemovedOperator] = []
         try:
             leaving = self._read()
             problems = self._problems(leaving)
@@ -82,7 +82,7 @@ class Removal:
         if lacking:
             raise InputError([rights.in_words(lacking)], roles=rights.roles(lacking))
         if self.wait:
-            self._look_round(going)
+            self._take_inventory(going)
         crds = self._owned_crds(going) if self.delete_crds else {}
         for item in going:
             self._delete(item)
@@ -104,12 +104,12 @@ class Removal:
         operators = [self._result(item) for item in leaving]
         return self.call.result(operators=operators, timeline=timeline, elapsed=self.call.elapsed)
 
-    def _owned_crds(self, going: t.Sequence[Leaving]) -> dict[str, str]:
+    def _owned_crds(self, going: t.Sequence[RemovedOperator]) -> dict[str, str]:
         """Return the CRDs that may go, by name with their uids; those that another operator provides as well stay."""
-        doomed = {uid for item in going for uid in item.uids}
+        to_delete = {uid for item in going for uid in item.uids}
         users: dict[str, str] = {}
         for csv in self.session.list(k.CSV, label_selector=OWN_CSVS):
-            if csv["metadata"]["uid"] not in doomed:
+            if csv["metadata"]["uid"] not in to_delete:
                 for crd in owned_crds(csv["spec"]):
                     users[crd["name"]] = f"{csv['metadata']['namespace']}/{csv['metadata']['name']}"
         found = {}
@@ -121,7 +121,7 @@ class Removal:
                     found[crd["name"]] = live["metadata"]["uid"]
         return found
 
-    def _result(self, item: Leaving) -> dict[str, t.Any]:
+    def _result(self, item: RemovedOperator) -> dict[str, t.Any]:
         names = [csv["metadata"]["name"] for csv in item.csvs]
         leftovers = [f"operators.operators.coreos.com {item.wanted.package}.{item.namespace}"]
         leftovers += [
@@ -149,7 +149,7 @@ class Removal:
             "warnings": item.warnings,
         }
 
-    def _read(self) -> list[Leaving]:
+    def _read(self) -> list[RemovedOperator]:
         self._subscriptions = self.session.list(k.SUBSCRIPTION)
         leaving = []
         for wanted in self.wanted:
@@ -157,7 +157,7 @@ class Removal:
             elsewhere = found is not None and found["metadata"]["namespace"] != wanted.namespace
             own = self.session.list(k.CSV, wanted.namespace, label_selector=OWN_CSVS)
             subscription = None if elsewhere else found
-            item = Leaving(wanted, subscription, csvs_of(wanted, subscription, own))
+            item = RemovedOperator(wanted, subscription, csvs_of(wanted, subscription, own))
             item.action = self._decide(item)
             if elsewhere and found is not None:
                 item.warnings.append(
@@ -167,7 +167,7 @@ class Removal:
             leaving.append(item)
         return leaving
 
-    def _decide(self, item: Leaving) -> str:
+    def _decide(self, item: RemovedOperator) -> str:
         if item.subscription is None and not item.csvs:
             return "absent"
         if self.delete_adopted:
@@ -184,7 +184,7 @@ class Removal:
         )
         return "kept"
 
-    def _problems(self, leaving: t.Sequence[Leaving]) -> list[str]:
+    def _problems(self, leaving: t.Sequence[RemovedOperator]) -> list[str]:
         problems = self._objects_left(leaving)
         going = any(item.action == "removed" for item in leaving)
         stopped = stopped_part(self.session) if going else ""
@@ -195,7 +195,7 @@ class Removal:
             )
         return problems
 
-    def _missing_rights(self, operators: t.Sequence[Leaving | Wanted]) -> list[rights.Right]:
+    def _missing_rights(self, operators: t.Sequence[RemovedOperator | Wanted]) -> list[rights.Right]:
         """Return the rights that are missing to remove operators."""
         if not operators:
             return []
@@ -207,13 +207,13 @@ class Removal:
             needed += [(verb, kind, home) for kind in (k.CSV, k.DEPLOYMENT) for verb in ("list", "watch")]
             needed += [("list", kind, home) for kind in (k.OPERATOR_GROUP, *OPERATOR_NAMESPACE_KINDS)]
         for operator in operators:
-            if isinstance(operator, Leaving) and not self.ignore_custom_resources:
+            if isinstance(operator, RemovedOperator) and not self.ignore_custom_resources:
                 needed += [("list", kind_of(crd), None) for crd in operator.crds]
         if self.delete_crds:
             needed += [("get", k.CRD, None), ("delete", k.CRD, None), ("list", k.CSV, None)]
         return rights.missing(self.session, needed)
 
-    def _objects_left(self, leaving: t.Sequence[Leaving]) -> list[str]:
+    def _objects_left(self, leaving: t.Sequence[RemovedOperator]) -> list[str]:
         if self.ignore_custom_resources:
             return []
         problems = []
@@ -233,7 +233,7 @@ class Removal:
                     )
         return problems
 
-    def _delete(self, item: Leaving) -> None:
+    def _delete(self, item: RemovedOperator) -> None:
         if item.subscription is not None:
             metadata = item.subscription["metadata"]
             self.session.delete(k.SUBSCRIPTION, metadata["name"], item.namespace, uid=metadata["uid"])
@@ -242,7 +242,7 @@ class Removal:
             self.session.delete(k.CSV, csv["metadata"]["name"], item.namespace, uid=csv["metadata"]["uid"])
             item.removed.append(f"ClusterServiceVersion {item.namespace}/{csv['metadata']['name']}")
 
-    def _until_gone(self, going: t.Sequence[Leaving]) -> list[dict[str, t.Any]]:
+    def _until_gone(self, going: t.Sequence[RemovedOperator]) -> list[dict[str, t.Any]]:
         def evaluate(snapshot: Snapshot) -> dict[str, Verdict]:
             verdicts = {}
             for item in going:
@@ -256,7 +256,7 @@ class Removal:
                     if snapshot.get(kind, name, item.namespace) is not None
                 ]
                 csvs = [snapshot.get(k.CSV, csv["metadata"]["name"], item.namespace) for csv in item.csvs]
-                verdicts[item.wanted.package] = judge_leaving(left, csvs)
+                verdicts[item.wanted.package] = judge_removal(left, csvs)
             return verdicts
 
         sources = [Source(k.SUBSCRIPTION)]
@@ -275,7 +275,7 @@ class Removal:
             facts=lambda _ended: {"operators": [self._result(item) for item in going]},
         ).timeline
 
-    def _clean_namespaces(self, leaving: t.Sequence[Leaving]) -> None:
+    def _clean_namespaces(self, leaving: t.Sequence[RemovedOperator]) -> None:
         """Delete our OperatorGroups and namespaces where nothing uses them any more."""
         deleted = []
         for home in dict.fromkeys(item.namespace for item in leaving):
@@ -310,13 +310,13 @@ class Removal:
         if deleted and not self.session.check_mode:
             self._until_namespaces_gone(deleted)
 
-    def _operators_left(self, home: str, leaving: t.Sequence[Leaving]) -> list[str]:
+    def _operators_left(self, home: str, leaving: t.Sequence[RemovedOperator]) -> list[str]:
         """Return the Subscriptions and CSVs that this call does not delete: OLM still works for them."""
-        doomed = {uid for item in leaving if item.removed for uid in item.uids}
+        to_delete = {uid for item in leaving if item.removed for uid in item.uids}
         objects = [*self.session.list(k.SUBSCRIPTION, home), *self.session.list(k.CSV, home, label_selector=OWN_CSVS)]
-        return inventories.used(objects, doomed)
+        return inventories.used(objects, to_delete)
 
-    def _look_round(self, leaving: t.Sequence[Leaving]) -> None:
+    def _take_inventory(self, leaving: t.Sequence[RemovedOperator]) -> None:
         """Take the inventory of our namespaces, so that what goes with the operators is known when it has gone."""
         for home in dict.fromkeys(item.namespace for item in leaving if item.action == "removed"):
             namespace = self.session.get(k.NAMESPACE, home)
@@ -329,12 +329,12 @@ class Removal:
             self._going[home] = inventories.going(found.objects, self._roots(home, here), self._follows(here))
             self._seen[home] = found
 
-    def _roots(self, home: str, leaving: t.Sequence[Leaving]) -> list[str]:
+    def _roots(self, home: str, leaving: t.Sequence[RemovedOperator]) -> list[str]:
         groups = self.session.list(k.OPERATOR_GROUP, home)
         ours = [group["metadata"]["uid"] for group in groups if created_by_us(group)]
         return ours + [uid for item in leaving if item.action == "removed" for uid in item.uids]
 
-    def _follows(self, leaving: t.Sequence[Leaving]) -> t.Callable[[Object], bool]:
+    def _follows(self, leaving: t.Sequence[RemovedOperator]) -> t.Callable[[Object], bool]:
         """Return what tells whether an object goes with the operators by itself, or is nobody's loss."""
         csvs = {csv["metadata"]["name"] for item in leaving for csv in item.csvs}
         marks = {component_label(item.wanted.package, item.namespace) for item in leaving}
@@ -349,10 +349,10 @@ class Removal:
 
         return follows
 
-    def _in_use(self, home: str, leaving: t.Sequence[Leaving]) -> str:
+    def _in_use(self, home: str, leaving: t.Sequence[RemovedOperator]) -> str:
         """Return why a namespace of ours must not be deleted; empty when nothing would be lost with it."""
         if home not in self._seen:  # nothing was removed by this call: a namespace that an earlier one left
-            self._look_round([dataclasses.replace(item, action="removed") for item in leaving])
+            self._take_inventory([dataclasses.replace(item, action="removed") for item in leaving])
         found = self._seen[home]
         if not self.session.check_mode:
             found = inventories.take(self.session, home, self._kinds)

@@ -131,16 +131,16 @@ class Run:
             before, after = {"phase": "Failed"}, {"phase": "Installing"}
             self.call.record(title(k.INSTALL_PLAN, operator.namespace, plan), before, after)
             return
-        self._take_away(operator, subscription)
+        self._delete_subscription(operator, subscription)
         operator.wanted = dataclasses.replace(operator.wanted, namespace=operator.namespace)
         operator.subscription, operator.action = None, "created"
         operator.write = subscription_body(operator.wanted, t.cast(Target, operator.target), None)
 
-    def _take_away(self, operator: Operator, subscription: Object) -> None:
+    def _delete_subscription(self, operator: Operator, subscription: Object) -> None:
         """Delete a dead Subscription with the CSVs that have to go, and wait until OLM has forgotten them."""
         metadata = subscription["metadata"]
         self._delete(operator, k.SUBSCRIPTION, metadata["name"], metadata["uid"])
-        for name in operator.halves:
+        for name in operator.csvs_to_delete:
             self._delete(operator, k.CSV, name)
         self._until_forgotten(operator, metadata["uid"])
 
@@ -156,7 +156,7 @@ class Run:
         def evaluate(snapshot: Snapshot) -> dict[str, Verdict]:
             plans = snapshot.list(k.INSTALL_PLAN, operator.namespace)
             left = [item["metadata"]["name"] for item in plans if uid in owners(item)]
-            left += [n for n in operator.halves if snapshot.get(k.CSV, n, operator.namespace)]
+            left += [n for n in operator.csvs_to_delete if snapshot.get(k.CSV, n, operator.namespace)]
             if left:
                 return {operator.wanted.package: Verdict.pending("Removing", f"{', '.join(left)} before the next try")}
             return {operator.wanted.package: Verdict.ready("removed", stable_for=CACHED)}
@@ -169,8 +169,8 @@ class Run:
         left = olm_csv.find_csv(seen.csvs, t.cast(Target, operator.target).csv)
         # It is of a plan that is gone, and the new Subscription does not take it for its own.
         operator.uids.update({left["metadata"]["name"]: left["metadata"]["uid"]} if left else {})
-        operator.halves = [left["metadata"]["name"]] if left else []
-        self._take_away(operator, t.cast(Object, seen.subscription))
+        operator.csvs_to_delete = [left["metadata"]["name"]] if left else []
+        self._delete_subscription(operator, t.cast(Object, seen.subscription))
         self._ensure(operator, k.SUBSCRIPTION, t.cast(Object, operator.write), set())
 
     # -- waiting ----------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Run:
             for operator in operators:
                 if operator.wanted.package not in looked:
                     looked.add(operator.wanted.package)
-                    operator.stale |= olm_csv.told(snapshot.list(k.CSV, operator.namespace))
+                    operator.stale |= olm_csv.messages(snapshot.list(k.CSV, operator.namespace))
                     if operator.reconfigured and not operator.generations:
                         found = [item["metadata"] for item in snapshot.list(k.DEPLOYMENT, operator.namespace)]
                         operator.generations = {item["name"]: item["generation"] for item in found}
@@ -280,8 +280,8 @@ class Run:
         if not self._preparation.managed(operator):
             text = f"plan {plan['metadata']['name']} of somebody else's Subscription waits for approval"
             return olm_approval.Approval("refuse", "ApprovalNeeded", text)
-        danger = self._preparation.foresight.danger(plan, seen.subscriptions)
-        return olm_approval.Approval("refuse", "StoredVersionDropped", danger) if danger else decision
+        problem = self._preparation.crd_check.problem(plan, seen.subscriptions)
+        return olm_approval.Approval("refuse", "StoredVersionDropped", problem) if problem else decision
 
     def _wake(self, operator: Operator, seen: olm_view.View) -> None:
         """Touch what OLM pauses about, so that it looks at it now and not when its pause is over."""

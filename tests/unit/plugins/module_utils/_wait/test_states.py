@@ -15,7 +15,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative import judge as knative_judge
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import approval as olm_approval
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import judge as olm_judge
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import leaving as olm_remove
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import removed as olm_removed
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import view as olm_view
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Target, Wanted
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import flow as platform_flow
@@ -186,7 +186,7 @@ CASES: dict[str, t.Callable[[], Verdict]] = {
     "csv/InstallCheckFailed": csv("InstallCheckFailed"),
     "csv/ComponentUnhealthy": csv("ComponentUnhealthy"),
     "csv/DeploymentNotReady": lambda: installing(csvs=[o.csv("Succeeded")], deployments={"web": o.deployment()}),
-    "csv/CleanupHeld": lambda: olm_remove.judge_leaving(
+    "csv/CleanupHeld": lambda: olm_removed.judge_removal(
         ["ClusterServiceVersion thing.v1"],
         [{"metadata": {"name": "thing.v1", "deletionTimestamp": "2026-11-24T00:00:00Z"}}],
     ),

@@ -36,7 +36,7 @@ OLM_PLACES = ("openshift-operator-lifecycle-manager", "olm")
 
 
 @dataclasses.dataclass
-class Leaving:
+class RemovedOperator:
     """One operator that is to go."""
 
     wanted: Wanted
@@ -116,7 +116,7 @@ def stopped_part(session: Session) -> str:
     return ""
 
 
-def judge_leaving(left: t.Sequence[str], csvs: t.Iterable[Object | None]) -> Verdict:
+def judge_removal(left: t.Sequence[str], csvs: t.Iterable[Object | None]) -> Verdict:
     """Return the verdict on an operator that is to go: what is left of it, and its CSVs as they are now."""
     held = [csv["metadata"]["name"] for csv in csvs if csv and csv["metadata"].get("deletionTimestamp")]
     if held:
