@@ -288,7 +288,7 @@ class Run:
         csv = olm_csv.find_csv(seen.csvs, t.cast(Target, operator.target).csv)
         if olm_resolution.backs_off(seen):
             kind, sleeper = k.SUBSCRIPTION, t.cast(Object, seen.subscription)
-        elif csv is not None and olm_resolution.group_mended(csv, seen):
+        elif csv is not None and olm_judge.group_mended(csv, seen):
             kind, sleeper = k.CSV, csv
         else:
             return
