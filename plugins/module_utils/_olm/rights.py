@@ -12,6 +12,12 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kin
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator import Operator
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.removed import (
+    OPERATOR_NAMESPACE_KINDS,
+    RemovedOperator,
+    kind_of,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted
 
 Right = tuple[str, k.Kind, "str | None"]  # verb, kind, namespace (None: in the whole cluster)
 EVERYTHING: Right = ("*", k.Kind("*", "*", "*", "*"), None)
@@ -53,6 +59,25 @@ def to_write(operator: Operator, approves: bool) -> list[Right]:
         needed.append(("patch", PLAN_STATUS, home))
     if operator.repair == "recreate":
         needed += [(verb, k.SUBSCRIPTION, home) for verb in ("create", "get", "patch", "delete")]
+    return needed
+
+
+def to_remove(
+    operators: t.Iterable[RemovedOperator | Wanted], *, custom_resources: bool, delete_crds: bool
+) -> list[Right]:
+    """Return the rights to remove operators; with `custom_resources` those to see whether any exist."""
+    operators = list(operators)
+    needed: list[Right] = [(verb, k.SUBSCRIPTION, None) for verb in ("list", "watch")]
+    needed += [(verb, k.NAMESPACE, None) for verb in ("get", "list", "watch", "delete")]
+    for home in dict.fromkeys(operator.namespace for operator in operators):
+        needed += [("delete", kind, home) for kind in (k.SUBSCRIPTION, k.CSV, k.OPERATOR_GROUP)]
+        needed += [(verb, kind, home) for kind in (k.CSV, k.DEPLOYMENT) for verb in ("list", "watch")]
+        needed += [("list", kind, home) for kind in (k.OPERATOR_GROUP, *OPERATOR_NAMESPACE_KINDS)]
+    for operator in operators:
+        if isinstance(operator, RemovedOperator) and custom_resources:
+            needed += [("list", kind_of(crd), None) for crd in operator.crds]
+    if delete_crds:
+        needed += [("get", k.CRD, None), ("delete", k.CRD, None), ("list", k.CSV, None)]
     return needed
 
 
