@@ -89,9 +89,7 @@ class Removal:
         if self.wait:
             self._clean_namespaces(operators)
         for item in to_remove:
-            for crd in item.crds:
-                if crd["name"] in crds and self.session.delete(k.CRD, crd["name"], uid=crds[crd["name"]]):
-                    item.removed.append(f"CustomResourceDefinition {crd['name']}")
+            self._delete_crds(item, crds)
         for item in operators:
             if item.removed:
                 self.call.record(item.wanted.package, {"removed": item.removed}, {})
@@ -203,6 +201,11 @@ class Removal:
             self.session.delete(k.CSV, csv["metadata"]["name"], item.namespace, uid=csv["metadata"]["uid"])
             item.removed.append(f"ClusterServiceVersion {item.namespace}/{csv['metadata']['name']}")
 
+    def _delete_crds(self, item: RemovedOperator, uids: t.Mapping[str, str]) -> None:
+        for crd in item.crds:
+            if crd["name"] in uids and self.session.delete(k.CRD, crd["name"], uid=uids[crd["name"]]):
+                item.removed.append(f"CustomResourceDefinition {crd['name']}")
+
     def _until_gone(self, to_remove: t.Sequence[RemovedOperator]) -> list[dict[str, t.Any]]:
         def evaluate(snapshot: Snapshot) -> dict[str, Verdict]:
             verdicts = {}
@@ -244,7 +247,7 @@ class Removal:
             if all(item.action != "kept" for item in here) and self._clean_namespace(home, here):
                 deleted.append(home)
         if deleted and not self.session.check_mode:
-            self._until_namespaces_gone(deleted)
+            wait_until_namespaces_gone(self.call, deleted)
 
     def _clean_namespace(self, home: str, operators: t.Sequence[RemovedOperator]) -> bool:
         """Clean one namespace, given its operators; True when the namespace itself was deleted."""
@@ -279,15 +282,18 @@ class Removal:
         objects = [*self.session.list(k.SUBSCRIPTION, home), *self.session.list(k.CSV, home, label_selector=OWN_CSVS)]
         return inventories.used(objects, to_delete)
 
-    def _until_namespaces_gone(self, names: t.Sequence[str]) -> None:
-        def evaluate(snapshot: Snapshot) -> dict[str, Verdict]:
-            return {
-                name: (
-                    Verdict.ready("gone")
-                    if snapshot.get(k.NAMESPACE, name) is None
-                    else Verdict.pending("Terminating", "is being deleted")
-                )
-                for name in names
-            }
 
-        self.call.wait(f"namespaces {', '.join(names)} to be gone", [Source(k.NAMESPACE)], evaluate)
+def wait_until_namespaces_gone(call: Call, names: t.Sequence[str]) -> None:
+    """Wait until namespaces are deleted."""
+
+    def evaluate(snapshot: Snapshot) -> dict[str, Verdict]:
+        return {
+            name: (
+                Verdict.ready("gone")
+                if snapshot.get(k.NAMESPACE, name) is None
+                else Verdict.pending("Terminating", "is being deleted")
+            )
+            for name in names
+        }
+
+    call.wait(f"namespaces {', '.join(names)} to be gone", [Source(k.NAMESPACE)], evaluate)

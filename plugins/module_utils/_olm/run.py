@@ -116,39 +116,12 @@ class Run:
     def _wait(self, operators: t.Sequence[Operator]) -> Result:
         looked: set[str] = set()  # packages
 
-        def act(snapshot: Snapshot) -> None:
-            for operator in operators:
-                if operator.wanted.package not in looked:
-                    looked.add(operator.wanted.package)
-                    operator.stale |= olm_csv.messages(snapshot.list(k.CSV, operator.namespace))
-                    if operator.reconfigured and not operator.generations:
-                        found = [item["metadata"] for item in snapshot.list(k.DEPLOYMENT, operator.namespace)]
-                        operator.generations = {item["name"]: item["generation"] for item in found}
-                seen = self._view(snapshot, operator)
-                if self._preparation.managed(operator):
-                    self._wake(operator, seen)
-                csv = t.cast(Target, operator.target).csv
-                dead = operator.repair == "recreate" and olm_judge.dead_for_sure(seen, csv)
-                if operator.recreation.due(dead, time.monotonic()):
-                    self._repair.recreate(operator, seen)
-                    continue
-                decision = self._approval(operators, operator, seen)
-                if decision is None:
-                    continue
-                plan = t.cast(Object, seen.plan)
-                if decision.action == "approve":
-                    self._approve(operator, plan, decision)
-                elif decision.action == "replace" and olm_approval.may_be_deleted(
-                    t.cast(Object, seen.subscription), plan
-                ):
-                    self._replace(operator, plan)
-
         def evaluate(snapshot: Snapshot) -> dict[str, Verdict]:
             verdicts = {}
             for operator in operators:
-                seen = self._view(snapshot, operator)
+                seen = view_of(snapshot, operator)
                 operator.subscription = seen.subscription or operator.subscription
-                target = self._follow_automatic(operator, seen)
+                target = follow_automatic(operator, seen)
                 decision = self._approval(operators, operator, seen)
                 verdicts[operator.wanted.package] = olm_judge.judge(operator.wanted, target, seen, decision)
             return verdicts
@@ -168,30 +141,40 @@ class Run:
             evaluate,
             causes=lambda ended: self._causes(operators, ended),
             facts=lambda _ended: {"operators": [operator.result() for operator in self.operators]},
-            act=act,
+            act=lambda snapshot: self._act(operators, looked, snapshot),
             follow=follow,
         )
 
+    def _act(self, operators: t.Sequence[Operator], looked: set[str], snapshot: Snapshot) -> None:
+        """Wake OLM, create dead Subscriptions once more, and approve or replace plans; `looked` are packages."""
+        for operator in operators:
+            if operator.wanted.package not in looked:
+                looked.add(operator.wanted.package)
+                self._note_state(operator, snapshot)
+            seen = view_of(snapshot, operator)
+            if self._preparation.managed(operator):
+                self._wake(operator, seen)
+            csv = t.cast(Target, operator.target).csv
+            dead = operator.repair == "recreate" and olm_judge.dead_for_sure(seen, csv)
+            if operator.recreation.due(dead, time.monotonic()):
+                self._repair.recreate(operator, seen)
+                continue
+            decision = self._approval(operators, operator, seen)
+            if decision is None:
+                continue
+            plan = t.cast(Object, seen.plan)
+            if decision.action == "approve":
+                self._approve(operator, plan, decision)
+            elif decision.action == "replace" and olm_approval.may_be_deleted(t.cast(Object, seen.subscription), plan):
+                self._replace(operator, plan)
+
     @staticmethod
-    def _view(snapshot: Snapshot, operator: Operator) -> olm_view.View:
-        home = operator.namespace
-        name = (operator.subscription or {"metadata": {"name": operator.wanted.package}})["metadata"]["name"]
-        subscription = snapshot.get(k.SUBSCRIPTION, name, home)
-        ref = (((subscription or {}).get("status") or {}).get("installPlanRef") or {}).get("name")
-        places = (home, operator.wanted.catalog_namespace)
-        return olm_view.View(
-            subscription,
-            snapshot.get(k.INSTALL_PLAN, ref, home) if ref else None,
-            snapshot.list(k.CSV, home),
-            {item["metadata"]["name"]: item for item in snapshot.list(k.DEPLOYMENT, home)},
-            snapshot.list(k.OPERATOR_GROUP, home),
-            [c for c in snapshot.list(k.CATALOG_SOURCE) if c["metadata"]["namespace"] in places],
-            snapshot.list(k.SUBSCRIPTION, home),
-            operator.stale,
-            snapshot.list(k.POD, home),
-            snapshot.list(k.REPLICA_SET, home),
-            operator.generations if operator.reconfigured else {},
-        )
+    def _note_state(operator: Operator, snapshot: Snapshot) -> None:
+        """Note what the first snapshot shows: messages and generations that are not the result of our change."""
+        operator.stale |= olm_csv.messages(snapshot.list(k.CSV, operator.namespace))
+        if operator.reconfigured and not operator.generations:
+            found = [item["metadata"] for item in snapshot.list(k.DEPLOYMENT, operator.namespace)]
+            operator.generations = {item["name"]: item["generation"] for item in found}
 
     def _approval(
         self, operators: t.Sequence[Operator], operator: Operator, seen: olm_view.View
@@ -280,20 +263,6 @@ class Run:
         own = {name for name, _version in t.cast(Target, operator.target).entries}
         operator.included += [n for n in plan["spec"].get("clusterServiceVersionNames") or [] if n not in own]
 
-    @staticmethod
-    def _follow_automatic(operator: Operator, seen: olm_view.View) -> Target:
-        """With Automatic approval OLM may end at a newer head than the one read: follow it."""
-        target = t.cast(Target, operator.target)
-        status = (seen.subscription or {}).get("status") or {}
-        name = status.get("installedCSV")
-        if operator.wanted.approval != "Automatic" or not name or name in (target.csv, None):
-            return target
-        csv = olm_csv.find_csv(seen.csvs, name)
-        version = ((csv or {}).get("spec") or {}).get("version")
-        if version and semver.version_key(version) > semver.version_key(target.version):
-            operator.target = target = as_installed(t.cast(Object, csv), target.channel)
-        return target
-
     def _causes(self, operators: t.Sequence[Operator], ended: Result) -> list[str]:
         causes = []
         for operator in operators:
@@ -305,3 +274,39 @@ class Run:
             prefix = f"{operator.wanted.package}: "
             causes.append(self.call.cause(k.SUBSCRIPTION, name, operator.namespace, prefix))
         return causes
+
+
+def view_of(snapshot: Snapshot, operator: Operator) -> olm_view.View:
+    """Return the objects of one operator in a snapshot."""
+    home = operator.namespace
+    name = (operator.subscription or {"metadata": {"name": operator.wanted.package}})["metadata"]["name"]
+    subscription = snapshot.get(k.SUBSCRIPTION, name, home)
+    ref = (((subscription or {}).get("status") or {}).get("installPlanRef") or {}).get("name")
+    places = (home, operator.wanted.catalog_namespace)
+    return olm_view.View(
+        subscription,
+        snapshot.get(k.INSTALL_PLAN, ref, home) if ref else None,
+        snapshot.list(k.CSV, home),
+        {item["metadata"]["name"]: item for item in snapshot.list(k.DEPLOYMENT, home)},
+        snapshot.list(k.OPERATOR_GROUP, home),
+        [c for c in snapshot.list(k.CATALOG_SOURCE) if c["metadata"]["namespace"] in places],
+        snapshot.list(k.SUBSCRIPTION, home),
+        operator.stale,
+        snapshot.list(k.POD, home),
+        snapshot.list(k.REPLICA_SET, home),
+        operator.generations if operator.reconfigured else {},
+    )
+
+
+def follow_automatic(operator: Operator, seen: olm_view.View) -> Target:
+    """With Automatic approval OLM may end at a newer head than the one read: follow it."""
+    target = t.cast(Target, operator.target)
+    status = (seen.subscription or {}).get("status") or {}
+    name = status.get("installedCSV")
+    if operator.wanted.approval != "Automatic" or not name or name in (target.csv, None):
+        return target
+    csv = olm_csv.find_csv(seen.csvs, name)
+    version = ((csv or {}).get("spec") or {}).get("version")
+    if version and semver.version_key(version) > semver.version_key(target.version):
+        operator.target = target = as_installed(t.cast(Object, csv), target.channel)
+    return target
