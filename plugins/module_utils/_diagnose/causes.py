@@ -4,7 +4,7 @@
 
 """Why one object is not as wanted, by its own words: cause, remedy and the command that shows more. PRIVATE.
 
-Pure functions over plain dicts; going from one object to the next is in `_diagnose`.
+Pure functions over plain dicts; `reader` and the modules of the products go from one object to the next.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.cause 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative.judge import told
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, condition
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.judge import unmet_requirements
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.products import LOGIC_DEPLOYMENTS
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.lines import LOG_LINES, log_line, short
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redact_text
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import find, hint, terminal
@@ -27,11 +28,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollou
 _ABNORMAL = ("NotReady", "Failed", "Degraded", "Stalled")  # conditions that tell of trouble by being True
 _NORMAL = ("BuildSkipped",)  # reasons of conditions that stay False where all is well
 _SUMMARY = ("Ready", "Succeed", "Available", "Running", "Deployed")  # conditions that sum up the others
-LOGIC_OPERATORS = (  # by release; the last one is the upstream operator's
-    "logic-operator-controller-manager",
-    "logic-operator-rhel8-controller-manager",
-    "sonataflow-operator-controller-manager",
-)
+WEBHOOKS = "oc get validatingwebhookconfigurations,mutatingwebhookconfigurations"
 
 
 class Finalizer(t.NamedTuple):
@@ -44,8 +41,8 @@ class Finalizer(t.NamedTuple):
 
 FINALIZERS: tuple[Finalizer, ...] = (
     Finalizer("operators.coreos.com/csv-cleanup", "OLM must run.", (("olm-operator",),)),
-    Finalizer("workflow-deletion", "The Serverless Logic operator must run.", (LOGIC_OPERATORS,)),
-    Finalizer("trigger-deletion", "The Serverless Logic operator must run.", (LOGIC_OPERATORS,)),
+    Finalizer("workflow-deletion", "The Serverless Logic operator must run.", (LOGIC_DEPLOYMENTS,)),
+    Finalizer("trigger-deletion", "The Serverless Logic operator must run.", (LOGIC_DEPLOYMENTS,)),
     Finalizer(
         "kafka.eventing/",
         "Kafka was not reachable when its Broker was deleted: take the finalizer off when no Broker has that uid.",
@@ -226,9 +223,6 @@ def event_cause(events: t.Iterable[Object], what: str, anything: bool = False) -
         text = f"{what}: {event.get('reason')}: {short(event.get('message') or '')}"
         return Cause(text, "", f"oc get events -n {event['metadata'].get('namespace')} --sort-by=.lastTimestamp")
     return None
-
-
-WEBHOOKS = "oc get validatingwebhookconfigurations,mutatingwebhookconfigurations"
 
 
 def creation_cause(message: str, what: str, namespace: str | None) -> Cause:

@@ -18,6 +18,6 @@ if t.TYPE_CHECKING:
 def diagnose(session: Session, kind: Kind, name: str, namespace: str | None = None) -> Cause:
     """Return the deepest cause known for an object that is not ready, or not gone. Never raises for the API."""
     # Only here: to import it takes longer than most waits that end well.
-    from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import reader
+    from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import steps
 
-    return reader.diagnose(session, kind, name, namespace)
+    return steps.diagnose(session, kind, name, namespace)

@@ -96,17 +96,17 @@ def dropped_versions(new: Object, live: Object) -> list[str]:
     return [version for version in stored if version not in kept] if kept else []
 
 
-class Foresight:
-    """Tells before the approval of a plan whether OLM would stop half-way."""
+class CrdCheck:
+    """Checks the CRDs of a plan before it is approved: OLM would stop at one that drops a stored version."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._known: dict[str, str] = {}
 
-    def danger(self, plan: Object, subscriptions: t.Iterable[Object]) -> str:
-        """Return what OLM would object to; empty when all is well, or may not be read. Looks once at each plan.
+    def problem(self, plan: Object, subscriptions: t.Iterable[Object]) -> str:
+        """Return what OLM would object to; empty when all is well, or may not be read. Each plan is checked once.
 
-        `subscriptions` are all of the plan's namespace. Reads nothing for a plan that only installs afresh.
+        `subscriptions` are all of the plan's namespace. Reads nothing for a plan without an upgrade.
         """
         metadata = plan["metadata"]
         key = f"{metadata['namespace']}/{metadata['name']}"
@@ -126,7 +126,7 @@ class Foresight:
             except ApiError as exc:
                 if not exc.forbidden:
                     raise
-                continue  # OLM will tell, only later
+                continue  # OLM reports it, only later
             for version in dropped_versions(new, live) if new and live else []:
                 found.append(f"{version} of {resource['name']}")
         return found

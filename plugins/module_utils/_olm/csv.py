@@ -64,6 +64,6 @@ def find_csv(csvs: t.Sequence[Object], name: str) -> Object | None:
     return None
 
 
-def told(csvs: t.Iterable[Object]) -> frozenset[str]:
-    """Return what CSVs say of their state: said already when we begin to look, it may be what was mended just now."""
+def messages(csvs: t.Iterable[Object]) -> frozenset[str]:
+    """Return the messages in the status of CSVs: those that are there at first may be of a state that is over."""
     return frozenset(text for csv in csvs if (text := (csv.get("status") or {}).get("message")))

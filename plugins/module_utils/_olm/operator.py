@@ -75,7 +75,7 @@ class Operator:
     orphan: str | None = None
     repair: str | None = None  # "reset" or "recreate"
     recreation: Recreation = dataclasses.field(default_factory=Recreation)
-    halves: list[str] = dataclasses.field(default_factory=list)  # CSVs that have to go for the repair
+    csvs_to_delete: list[str] = dataclasses.field(default_factory=list)  # names, for the repair
     plan: Object | None = None  # the one that the Subscription referred to at first
     redirected: bool = False  # the Subscription gets another channel, version, approval or catalog
     reconfigured: bool = False  # the Subscription of what is installed gets another config

@@ -11,6 +11,13 @@ import typing as t
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator import Operator
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.removed import (
+    OPERATOR_NAMESPACE_KINDS,
+    RemovedOperator,
+    kind_of,
+)
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted
 
 Right = tuple[str, k.Kind, "str | None"]  # verb, kind, namespace (None: in the whole cluster)
 EVERYTHING: Right = ("*", k.Kind("*", "*", "*", "*"), None)
@@ -20,13 +27,58 @@ _WATCHED_AT_HOME = (k.INSTALL_PLAN, k.CSV, k.DEPLOYMENT)
 
 
 def to_read(homes: t.Iterable[str], catalogs: t.Iterable[str]) -> list[Right]:
-    """Return the rights to find out what is there, and to watch operators come about in their namespaces."""
+    """Return the rights to find out what is there, and to watch how operators are installed in their namespaces."""
     rights: list[Right] = [(verb, kind, None) for kind in _WATCHED for verb in ("list", "watch")]
     rights.append(("get", k.NAMESPACE, None))
     rights += [("list", k.PACKAGE_MANIFEST, place) for place in catalogs]
     for home in homes:
         rights += [(verb, kind, home) for kind in _WATCHED_AT_HOME for verb in ("get", "list", "watch")]
     return list(dict.fromkeys(rights))
+
+
+def to_write(operator: Operator, approves: bool) -> list[Right]:
+    """Return the rights for what was decided about an operator; `approves` when a plan will have to be approved."""
+    home = operator.wanted.namespace
+    needed: list[Right] = []
+    for change in operator.changes:
+        place = None if change["kind"] == k.NAMESPACE else home
+        needed += [(verb, change["kind"], place) for verb in ("create", "get", "patch")]
+    resolved = operator.target is not None
+    if operator.write or not resolved:
+        needed += [(verb, k.SUBSCRIPTION, home) for verb in ("create", "get", "patch")]
+    if not resolved:  # nothing could be read: what a fresh install needs
+        needed += [(verb, k.OPERATOR_GROUP, home) for verb in ("create", "get", "patch")]
+        needed += [(verb, k.NAMESPACE, None) for verb in ("create", "patch")]
+    if not resolved or approves:
+        needed.append(("patch", k.INSTALL_PLAN, home))
+    if operator.pending_plan or operator.redirected:
+        needed.append(("delete", k.INSTALL_PLAN, home))
+    if operator.orphan or operator.csvs_to_delete:
+        needed.append(("delete", k.CSV, home))
+    if operator.repair == "reset":
+        needed.append(("patch", PLAN_STATUS, home))
+    if operator.repair == "recreate":
+        needed += [(verb, k.SUBSCRIPTION, home) for verb in ("create", "get", "patch", "delete")]
+    return needed
+
+
+def to_remove(
+    operators: t.Iterable[RemovedOperator | Wanted], *, custom_resources: bool, delete_crds: bool
+) -> list[Right]:
+    """Return the rights to remove operators; with `custom_resources` those to see whether any exist."""
+    operators = list(operators)
+    needed: list[Right] = [(verb, k.SUBSCRIPTION, None) for verb in ("list", "watch")]
+    needed += [(verb, k.NAMESPACE, None) for verb in ("get", "list", "watch", "delete")]
+    for home in dict.fromkeys(operator.namespace for operator in operators):
+        needed += [("delete", kind, home) for kind in (k.SUBSCRIPTION, k.CSV, k.OPERATOR_GROUP)]
+        needed += [(verb, kind, home) for kind in (k.CSV, k.DEPLOYMENT) for verb in ("list", "watch")]
+        needed += [("list", kind, home) for kind in (k.OPERATOR_GROUP, *OPERATOR_NAMESPACE_KINDS)]
+    for operator in operators:
+        if isinstance(operator, RemovedOperator) and custom_resources:
+            needed += [("list", kind_of(crd), None) for crd in operator.crds]
+    if delete_crds:
+        needed += [("get", k.CRD, None), ("delete", k.CRD, None), ("list", k.CSV, None)]
+    return needed
 
 
 def missing(session: Session, rights: t.Iterable[Right]) -> list[Right]:

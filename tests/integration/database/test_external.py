@@ -244,7 +244,7 @@ def test_verify_says_whose_platform_and_which_database(world: World, tmp_path: P
     assert healthy, output[-3000:]
     assert report["platform"] == {"managed_by": "self", "databases": [f"{DATABASE['host']}:5432/{NAME}"]}
     assert [row["id"] for row in report["graphql"]["definitions"]] == ["outside"]
-    assert "our own" in output
+    assert "managed by this collection" in output
     assert "as described, verify-full" in output
 
 

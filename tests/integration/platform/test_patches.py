@@ -81,7 +81,7 @@ def test_in_the_platform_of_the_hub_only_what_was_asked_for_is_ours(cluster: Pla
     # Deleted, it comes back when the Developer Hub operator looks the next time, without what was ours.
     cluster.delete(PLATFORM, NAME, HUB)
     done = cluster.call(HUB, **asked, wait_timeout=4)
-    ended(done, "failed", "NotCreated", f"The Developer Hub operator makes it: see the Backstage {HUB_NAME}")
+    ended(done, "failed", "NotCreated", f"The Developer Hub operator creates it: see the Backstage {HUB_NAME}")
     assert done.writes == []
     with cluster.calling(HUB, **asked, wait_timeout=120) as found:
         time.sleep(1)

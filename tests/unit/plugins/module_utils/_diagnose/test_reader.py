@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import causes as known_causes
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import reader as diagnosing
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import reader, steps
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.cause import Cause
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text import lines as text_lines
@@ -943,7 +943,7 @@ PATHS: dict[str, tuple[k.Kind, str, tuple[Object, ...], list[str], str, str]] = 
 
 
 def diagnose(cluster: FakeCluster, kind: k.Kind, name: str, where: str | None = o.NAMESPACE) -> Cause:
-    return diagnosing.diagnose(t.cast(t.Any, cluster), kind, name, where)
+    return steps.diagnose(t.cast(t.Any, cluster), kind, name, where)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -958,7 +958,7 @@ def test_a_path_ends_at_its_cause_with_remedy_and_command(path: str) -> None:
     assert re.sub(r"^(oc \w+ [a-z]+)\.[a-z.]+ ", r"\1 ", cause.command) == command
     assert len(cause.text().splitlines()) <= 4
     assert "less detail" not in cause.message
-    assert len(cluster.asked) <= diagnosing.MAX_REQUESTS
+    assert len(cluster.asked) <= reader.MAX_REQUESTS
 
 
 REFUSED = {
@@ -1066,7 +1066,7 @@ def test_reads_are_bounded_and_the_bound_is_said() -> None:
     csv["spec"]["install"]["spec"]["deployments"] = [{"name": name} for name in names]
     cluster = FakeCluster(csv, *(o.deployment(1, name=name) for name in names))
     cause = diagnose(cluster, k.CSV, "thing.v1")
-    assert len(cluster.asked) == diagnosing.MAX_REQUESTS
+    assert len(cluster.asked) == reader.MAX_REQUESTS
     assert "no more than 15 reads" in cause.message
 
 

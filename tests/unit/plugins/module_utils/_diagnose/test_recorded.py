@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import reader as diagnosing
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose import reader, steps
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import jobs as job_states
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import pods as pod_states
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload import rollout
@@ -156,12 +156,12 @@ def test_the_cause_in_a_recording(name: str, kind: str, which: str, says: str, r
         for job in (item for item in objects if item["kind"] == "Job"):
             metadata["uid"] = job["metadata"]["ownerReferences"][0]["uid"]
     cluster = FakeCluster(*objects)
-    cause = diagnosing.diagnose(t.cast(t.Any, cluster), KIND[kind], metadata["name"], metadata.get("namespace"))
+    cause = steps.diagnose(t.cast(t.Any, cluster), KIND[kind], metadata["name"], metadata.get("namespace"))
     assert says in cause.message
     assert remedy in cause.remedy
     assert cause.command
     assert len(cause.text().splitlines()) <= 4
-    assert len(cluster.asked) <= diagnosing.MAX_REQUESTS
+    assert len(cluster.asked) <= reader.MAX_REQUESTS
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,8 @@ class Cluster:
         return self.found.get(kind)
 
 
-def danger(cluster: Cluster, manifest: str, subscription: Object | None = None) -> str:
-    return crds.Foresight(t.cast(t.Any, cluster)).danger(plan(manifest), [subscription or SUBSCRIPTION])
+def problem(cluster: Cluster, manifest: str, subscription: Object | None = None) -> str:
+    return crds.CrdCheck(t.cast(t.Any, cluster)).problem(plan(manifest), [subscription or SUBSCRIPTION])
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_a_version_that_is_stored_and_not_in_the_new_crd_is_lost(
 
 def test_a_manifest_in_the_plan_itself() -> None:
     cluster = Cluster({k.CRD: crd("v1alpha1", stored=["v1alpha1"])})
-    text = danger(cluster, json.dumps(crd("v1")))
+    text = problem(cluster, json.dumps(crd("v1")))
     assert text == f"plan install-a takes away versions in which objects may be stored: v1alpha1 of {NAME}"
-    assert danger(cluster, json.dumps(crd("v1alpha1", "v1"))) == ""
+    assert problem(cluster, json.dumps(crd("v1alpha1", "v1"))) == ""
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -103,32 +103,32 @@ def test_a_bundle_that_was_unpacked_into_a_config_map(packed: bool) -> None:
         binary["noise"] = base64.b64encode(b"no gzip").decode()
         config_map = {"metadata": {"annotations": annotations}, "binaryData": binary}
     cluster = Cluster({k.CRD: crd("v1alpha1", stored=["v1alpha1"]), k.CONFIG_MAP: config_map})
-    assert f"v1alpha1 of {NAME}" in danger(cluster, json.dumps(BUNDLE))
+    assert f"v1alpha1 of {NAME}" in problem(cluster, json.dumps(BUNDLE))
     assert cluster.read == [("CustomResourceDefinition", NAME, None), ("ConfigMap", "0ab1", "market")]
 
 
 @pytest.mark.parametrize("manifest", [json.dumps(BUNDLE), json.dumps(crd("v1"))])
 @pytest.mark.parametrize("forbidden", [[k.CRD], [k.CONFIG_MAP, k.CRD]])
 def test_what_may_not_be_read_is_not_foreseen(manifest: str, forbidden: list[k.Kind]) -> None:
-    assert danger(Cluster({}, forbidden), manifest) == ""
+    assert problem(Cluster({}, forbidden), manifest) == ""
 
 
 def test_what_is_gone_or_no_manifest_is_not_foreseen() -> None:
     live = {k.CRD: crd("v1alpha1", stored=["v1alpha1"])}
-    assert danger(Cluster(live), json.dumps(BUNDLE)) == ""  # its ConfigMap was deleted
-    assert danger(Cluster(live), "- [") == ""
-    assert danger(Cluster(live, [k.CONFIG_MAP]), json.dumps(BUNDLE)) == ""
+    assert problem(Cluster(live), json.dumps(BUNDLE)) == ""  # its ConfigMap was deleted
+    assert problem(Cluster(live), "- [") == ""
+    assert problem(Cluster(live, [k.CONFIG_MAP]), json.dumps(BUNDLE)) == ""
 
 
 def test_only_upgrades_are_looked_at_and_each_plan_once() -> None:
     live = Cluster({k.CRD: crd("v1alpha1", stored=["v1alpha1"])})
     fresh = {"status": {"currentCSV": "thing.v1.1.0"}}
     other = {"status": {"installedCSV": "other.v1", "currentCSV": "other.v2"}}
-    foresight = crds.Foresight(t.cast(t.Any, live))
-    assert foresight.danger(plan(json.dumps(crd("v1"))), [fresh, other, {}]) == ""
+    crd_check = crds.CrdCheck(t.cast(t.Any, live))
+    assert crd_check.problem(plan(json.dumps(crd("v1"))), [fresh, other, {}]) == ""
     assert live.read == []
-    foresight = crds.Foresight(t.cast(t.Any, live))
-    answers = {foresight.danger(plan(json.dumps(crd("v1"))), [SUBSCRIPTION, other]) for _time in range(3)}
+    crd_check = crds.CrdCheck(t.cast(t.Any, live))
+    answers = {crd_check.problem(plan(json.dumps(crd("v1"))), [SUBSCRIPTION, other]) for _time in range(3)}
     assert len(answers) == 1
     assert "" not in answers
     assert len(live.read) == 1

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import leaving as olm_leaving
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import remove as olm_remove
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import removed as olm_removed
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator import Operator, Options
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.prepare import Preparation
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Wanted
@@ -202,11 +202,15 @@ def test_a_deleted_csv_beside_a_later_plan_is_begun_anew() -> None:
 def test_both_halves_go_where_the_failed_plan_was_deleted() -> None:
     lost = {"type": "InstallPlanMissing", "status": "True"}
     status = {"currentCSV": "thing.v1.1.0", "installedCSV": "thing.v1.1.0", "conditions": [lost]}
-    halves = (csv("thing.v1.1.0", "Pending", replaces="thing.v1.0.0"), csv(phase="Replacing"), csv("other.v1.0.0"))
-    cluster = Cluster(NAMESPACE, manifest("thing", "OwnNamespace"), subscription(**status), *halves)
+    csvs = (
+        csv("thing.v1.1.0", "Pending", replaces="thing.v1.0.0"),
+        csv(phase="Replacing"),
+        csv("other.v1.0.0"),
+    )
+    cluster = Cluster(NAMESPACE, manifest("thing", "OwnNamespace"), subscription(**status), *csvs)
     wanted = Wanted("thing", "home", version="1.1.0")
     (operator,), problems, _preparation = prepare(cluster, wanted, recreate_dead_subscription=True)
-    assert (problems, operator.repair, operator.halves) == ([], "recreate", ["thing.v1.1.0", "thing.v1.0.0"])
+    assert (problems, operator.repair, operator.csvs_to_delete) == ([], "recreate", ["thing.v1.1.0", "thing.v1.0.0"])
     assert operator.uids == {"thing.v1.1.0": "uid-of-thing.v1.1.0", "thing.v1.0.0": "uid-of-thing.v1.0.0"}
     assert prepare(cluster, wanted)[0][0].repair is None
 
@@ -344,7 +348,7 @@ def test_absent_leaves_an_operator_that_is_in_another_namespace() -> None:
 )
 def test_what_comes_by_itself_keeps_no_namespace(kind: str, name: str, more: Object, expected: bool) -> None:
     metadata = {"name": name, "labels": more.get("labels"), "annotations": more.get("annotations")}
-    assert olm_leaving.automatic({"kind": kind, "metadata": metadata, "type": more.get("type")}) is expected
+    assert olm_removed.automatic({"kind": kind, "metadata": metadata, "type": more.get("type")}) is expected
 
 
 def test_olm_that_does_not_run_is_seen_where_it_may_be() -> None:
@@ -353,7 +357,7 @@ def test_olm_that_does_not_run_is_seen_where_it_may_be() -> None:
         return k.DEPLOYMENT, {"metadata": metadata, "status": {"availableReplicas": available}}
 
     def stopped(cluster: Cluster) -> str:
-        return olm_leaving.stopped_part(t.cast(t.Any, cluster))
+        return olm_removed.stopped_part(t.cast(t.Any, cluster))
 
     assert stopped(Cluster()) == ""
     assert stopped(Cluster(forbidden=(k.DEPLOYMENT,))) == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import typing as t
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import job as database_job
@@ -15,11 +16,11 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative import judge as knative_judge
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import approval as olm_approval
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import judge as olm_judge
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import leaving as olm_remove
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import removed as olm_removed
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import view as olm_view
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Target, Wanted
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import flow as platform_flow
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import judge as sf
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.probe import Probe
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import _Judge
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import (
     HINTS,
@@ -85,14 +86,12 @@ def unmigrated() -> Verdict:
 
 def badly_answering() -> Verdict:
     class Session:
-        check_mode = False
-
         def service_proxy(self, method: str, *args: t.Any, **kwargs: t.Any) -> tuple[int, str]:
             return (200, '{"status": "UP"}') if method == "GET" else (200, '{"errors": [{"message": "no table"}]}')
 
-    params = {"name": "p", "namespace": o.NAMESPACE, "managed_by": "self", "wait_timeout": 10}
-    live = o.custom("SonataFlowPlatform", "p", spec={"services": {"dataIndex": {}}})
-    return platform_flow.Platform(params, t.cast(t.Any, Session()))._probe(live)
+    call = SimpleNamespace(left=lambda: 5.0)
+    wanted = SimpleNamespace(name="p", namespace=o.NAMESPACE, call=call, session=Session())
+    return Probe(t.cast(t.Any, wanted)).ask(("data_index",)).verdict
 
 
 def stolen() -> Verdict:
@@ -186,7 +185,7 @@ CASES: dict[str, t.Callable[[], Verdict]] = {
     "csv/InstallCheckFailed": csv("InstallCheckFailed"),
     "csv/ComponentUnhealthy": csv("ComponentUnhealthy"),
     "csv/DeploymentNotReady": lambda: installing(csvs=[o.csv("Succeeded")], deployments={"web": o.deployment()}),
-    "csv/CleanupHeld": lambda: olm_remove.judge_leaving(
+    "csv/CleanupHeld": lambda: olm_removed.judge_removal(
         ["ClusterServiceVersion thing.v1"],
         [{"metadata": {"name": "thing.v1", "deletionTimestamp": "2026-11-24T00:00:00Z"}}],
     ),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What of an operator is removed, what stays, and when it is gone. PRIVATE to the collection; pure functions."""
+"""What of an operator is removed, what stays, and when it is gone. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPERATOR_NAMESPACE_KINDS = (
     *(k.SUBSCRIPTION, k.CSV, k.DEPLOYMENT, k.STATEFUL_SET, k.JOB, k.POD, k.PVC, k.SERVICE),
     *(k.CONFIG_MAP, k.SECRET),
 )
-# What every namespace has: nobody's loss.
+# What every namespace has: it is lost with none.
 AUTOMATIC_CONFIG_MAPS = ("kube-root-ca.crt", "openshift-service-ca.crt", "config-service-cabundle")
 AUTOMATIC_ACCOUNTS = ("default", "builder", "deployer", "pipeline")
 AUTOMATIC_BINDINGS = "system:"  # how OpenShift's own RoleBindings begin
@@ -36,8 +36,8 @@ OLM_PLACES = ("openshift-operator-lifecycle-manager", "olm")
 
 
 @dataclasses.dataclass
-class Leaving:
-    """One operator that is to go."""
+class RemovedOperator:
+    """One operator that is to be removed, or turns out to stay."""
 
     wanted: Wanted
     subscription: Object | None
@@ -69,6 +69,35 @@ class Leaving:
     def deployments(self) -> list[str]:
         """Names of the Deployments that go with its CSVs."""
         return [name for csv in self.csvs for name in deployments_of(csv)]
+
+    def result(self, subscriptions: t.Iterable[Object], packages: t.Collection[str]) -> dict[str, t.Any]:
+        """Return what the module reports of it, given all Subscriptions and the packages that the call removes."""
+        names = [csv["metadata"]["name"] for csv in self.csvs]
+        leftovers = [f"operators.operators.coreos.com {self.wanted.package}.{self.namespace}"]
+        leftovers += [
+            f"Subscription {self.namespace}/{found['metadata']['name']} (a dependency that OLM added)"
+            for found in subscriptions
+            if found["metadata"]["namespace"] == self.namespace
+            and "olm.generated-by" in (found["metadata"].get("annotations") or {})
+            and found["spec"]["name"] not in packages
+        ]
+        kept = [f"CustomResourceDefinition {crd['name']}" for crd in self.crds]
+        leftovers += [text for text in kept if text not in self.removed]
+        return {
+            "name": self.wanted.package,
+            "namespace": self.namespace,
+            "channel": None,
+            "csv": names[0] if names else None,
+            "version": self.csvs[0]["spec"].get("version") if self.csvs else None,
+            "subscription": self.subscription["metadata"]["name"] if self.subscription else None,
+            "action": self.action,
+            "plans_approved": [],
+            "upgrades_included": [],
+            "crds": [crd["name"] for crd in self.crds],
+            "removed": self.removed,
+            "leftovers": leftovers if self.action == "removed" else [],
+            "warnings": self.warnings,
+        }
 
 
 def kind_of(crd: Object) -> k.Kind:
@@ -116,8 +145,8 @@ def stopped_part(session: Session) -> str:
     return ""
 
 
-def judge_leaving(left: t.Sequence[str], csvs: t.Iterable[Object | None]) -> Verdict:
-    """Return the verdict on an operator that is to go: what is left of it, and its CSVs as they are now."""
+def judge_removal(left: t.Sequence[str], csvs: t.Iterable[Object | None]) -> Verdict:
+    """Return the verdict on an operator that is being removed: what is left of it, and its CSVs as they are now."""
     held = [csv["metadata"]["name"] for csv in csvs if csv and csv["metadata"].get("deletionTimestamp")]
     if held:
         return terminal("csv/CleanupHeld").verdict(f"{', '.join(held)} still has OLM's finalizer")
