@@ -55,7 +55,7 @@ docs: venv  ## Write the tables: role variables, states that end a wait, measure
 	@$(VENV)/python tests/tools/states.py
 	@$(VENV)/python tests/tools/measured.py
 
-lock: venv venv-newest  ## Write the hashed lock files anew from requirements/*.in.
+lock: venv venv-newest  ## Rewrite the hashed lock files from requirements/*.in.
 	@$(VENV)/python tests/tools/lock.py
 
 clean: down  ## Remove what was built; keep the environments and the sandbox's cache of tools.

@@ -11,7 +11,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   database:
-    description: An external database. All problems of the description are told at once, before any change.
+    description: An external database. All problems of the description are reported at once, before any change.
     type: dict
     suboptions:
       host:

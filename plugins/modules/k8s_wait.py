@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k8s_wait
-short_description: Wait for several Kubernetes objects at once, and say why when it does not come about
+short_description: Wait for several Kubernetes objects at once, and report why when it is not reached
 version_added: 0.1.0
 author:
   - rhdh.orchestrator contributors (@rhdh-orchestrator)
@@ -127,7 +127,7 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description: Longest time in seconds.
+    description: Timeout in seconds.
     type: int
     default: 600
 attributes:

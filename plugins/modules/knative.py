@@ -15,7 +15,7 @@ author:
 description:
   - Creates KnativeServing and KnativeEventing in the only places where the product accepts them, and waits until both
     are ready and the webhook that admits Brokers, Triggers and SinkBindings answers.
-  - One that somebody else made is adopted as it is. It is waited for, and never changed.
+  - One that this collection did not create is adopted as it is. It is waited for, and never changed.
   - With O(state=absent) it removes those that this collection created, after looking for objects that still need them.
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
@@ -62,7 +62,7 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description: Longest time in seconds that the module waits.
+    description: Timeout in seconds for the whole call.
     type: int
     default: 600
 attributes:

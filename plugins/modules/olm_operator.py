@@ -13,12 +13,13 @@ version_added: 0.1.0
 author:
   - rhdh.orchestrator contributors (@rhdh-orchestrator)
 description:
-  - Brings a list of operators to the wanted state in one call. Everything is read and resolved from the catalog first;
-    all problems are told at once, before anything is written. Then all operators are written, and one wait covers all.
+  - Installs, updates or removes a list of operators in one call. Everything is read and resolved from the catalog
+    first; all problems are reported at once, before anything is written. Then all operators are written, and one wait
+    covers all.
   - An operator is installed when its own ClusterServiceVersion has stayed Succeeded, its Deployments are available,
     the Subscription agrees, and its CustomResourceDefinitions are served.
-  - An operator that somebody else installed, in whatever namespace and under whatever name of its Subscription, is used
-    as it is. An OperatorGroup that is there is used whatever its name.
+  - An operator that this collection did not install, in whatever namespace and under whatever name of its
+    Subscription, is used as it is. An OperatorGroup that is there is used whatever its name.
   - With O(operators[].approval=Manual) only the InstallPlan that the Subscription refers to is approved, and only when
     it holds the wanted version, or a step on the way to it, and nothing of others.
   - A plan of an upgrade is not approved when one of its CustomResourceDefinitions drops a version that is among the
@@ -166,7 +167,7 @@ notes:
   - Needs to list and watch Subscriptions, OperatorGroups and CatalogSources in all namespaces, to list PackageManifests
     in the catalog's; to get, list and watch InstallPlans, ClusterServiceVersions and Deployments in the operators'
     namespaces; to create and patch Namespaces, OperatorGroups and Subscriptions, and to patch InstallPlans. Missing
-    rights are told all at once, with the smallest roles that grant them.
+    rights are reported all at once, with the smallest roles that grant them.
 """
 
 EXAMPLES = r"""

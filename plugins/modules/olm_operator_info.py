@@ -21,7 +21,7 @@ extends_documentation_fragment:
   - rhdh.orchestrator.attributes
 options:
   packages:
-    description: Only operators of these packages; all if not given. A package without Subscription is told as such.
+    description: Only operators of these packages; all if not given. A package without Subscription is reported as such.
     type: list
     elements: str
     default: []

@@ -43,7 +43,7 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description: Longest time in seconds until the operator is available.
+    description: Timeout in seconds until the operator is available.
     type: int
     default: 300
 attributes:

@@ -72,14 +72,14 @@ options:
     type: int
     default: 60
   wait_timeout:
-    description: Longest time in seconds for everything.
+    description: Timeout in seconds for the whole call.
     type: int
     default: 600
 attributes:
   check_mode:
     support: partial
     details:
-      - Nothing is written, so that PostgreSQL is not asked. Whether a database exists can be told where the services,
+      - Nothing is written, so that PostgreSQL is not asked. Whether a database exists is known where the services,
         the operator's Job or the lack of a server tell; otherwise RV(database.exists) is null, and counts as missing.
   diff_mode:
     support: none
@@ -178,7 +178,7 @@ job:
       description: Its name.
       type: str
     attempts:
-      description: How often it was started; a second time where somebody deleted it before it was read.
+      description: How often it was started; a second time where it was deleted before it was read.
       type: int
     exit_code:
       description: Exit code of its container.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sonataflow_platform
-short_description: Bring about a SonataFlowPlatform whose Data Index and Job Service answer
+short_description: Ensure a SonataFlowPlatform whose Data Index and Job Service answer
 version_added: 0.1.0
 author:
   - rhdh.orchestrator contributors (@rhdh-orchestrator)
@@ -42,7 +42,7 @@ options:
     description:
       - V(hub) if the Developer Hub operator makes the platform, with the database of the Hub.
       - V(self) if this module makes it. The database is O(database), or else the one on the Hub's PostgreSQL.
-      - One that the Developer Hub operator has made can be had once it is let go of, which
+      - One that the Developer Hub operator has made can be taken over once it is released, which
         M(rhdh.orchestrator.developer_hub) does with C(orchestrator.platform=self). Nothing is copied from its database.
     type: str
     choices: [hub, self]
@@ -130,9 +130,9 @@ options:
     description:
       - Whether to ensure NetworkPolicies like those that the Developer Hub operator makes along with its own platform.
         For V(self).
-      - They select the platform's services alone, and let in pods of the namespace, Knative, the Serverless Logic
-        operator where it runs, routes and monitoring. In a namespace where another policy shuts off every pod or the
-        workflows, the workflows' pods get one as well. They belong to the platform and go with it.
+      - They select the platform's services alone, and allow traffic from pods of the namespace, Knative, the Serverless
+        Logic operator where it runs, routes and monitoring. In a namespace where another policy shuts off every pod, or
+        the workflows, the workflows' pods get one as well. They belong to the platform and go with it.
     type: bool
     default: false
   workflow_namespaces:
@@ -161,7 +161,7 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description: Longest time in seconds to wait.
+    description: Timeout in seconds for the whole call.
     type: int
     default: 900
 attributes:
@@ -232,7 +232,7 @@ platform:
       type: list
       elements: str
     touches:
-      description: How often the operator was woken.
+      description: How often a reconcile of the operator was triggered. It counts as a change.
       type: int
     cluster_platform:
       description: Name of the cluster platform that was asked for, or empty.

@@ -47,15 +47,15 @@ def duration(seconds: float) -> str:
 
 
 def parse(raw: bytes) -> Entry | None:
-    """Return what the module told in one line; None for anything else."""
+    """Return what the module reported in one line; None for anything else."""
     try:
-        told = json.loads(raw.decode("utf-8", "replace"))
+        entry = json.loads(raw.decode("utf-8", "replace"))
         return {
-            "at": float(told["at"]),
-            "state": str(told["state"]),
-            "target": shorten(str(told["target"]), MAX_NAME),
-            "reason": shorten(str(told["reason"]), MAX_NAME),
-            "message": shorten(str(told["message"]), MAX_MESSAGE),
+            "at": float(entry["at"]),
+            "state": str(entry["state"]),
+            "target": shorten(str(entry["target"]), MAX_NAME),
+            "reason": shorten(str(entry["reason"]), MAX_NAME),
+            "message": shorten(str(entry["message"]), MAX_MESSAGE),
         }
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
@@ -128,7 +128,7 @@ class Follower(threading.Thread):
         self._writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
 
     def start(self) -> None:
-        """Start to read; the worker of Ansible has to be woken by its signals, and this thread takes none."""
+        """Start to read; the worker of Ansible has to receive its signals, and this thread takes none."""
         with kept_for_main_thread():
             super().start()
 
@@ -168,7 +168,7 @@ class ProgressAction(KubernetesAction):
     _supports_async = True
 
     def _execute_module(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
-        if self._task.async_val:  # runs on its own; nobody is there to be told
+        if self._task.async_val:  # runs on its own; nobody reads it
             return super()._execute_module(*args, wrap_async=True, **kwargs)
         if self._connection.transport != "local":
             return super()._execute_module(*args, **kwargs)

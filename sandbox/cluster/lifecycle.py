@@ -147,7 +147,7 @@ def _start(instance: Instance, tools: toolbox.Tools, deadline: float, progress: 
         missing = ", ".join(unhealthy(supervisor, names)) or "none"
         raise SandboxError(
             f"{error}. Parts that do not run: {missing}; the logs are in {instance.logs}. "
-            "What to do: run `up` again (it continues), or `destroy` and `up` for a fresh start."
+            "Remedy: run `up` again (it continues), or `destroy` and `up` for a fresh start."
         ) from error
     except ApiError as error:
         raise SandboxError(
@@ -180,7 +180,7 @@ def _watched(supervisor: supervise.Supervisor, instance: Instance, check: t.Call
                 tail = "\n  ".join(lines[-8:])
                 raise SandboxError(
                     f"{dead[0]} ends again and again; the last lines of {log}:\n  {tail}\n"
-                    "What to do: `down` and `up` choose new ports; `destroy` and `up` start afresh."
+                    "Remedy: `down` and `up` choose new ports; `destroy` and `up` start afresh."
                 )
         return False
 

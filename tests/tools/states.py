@@ -84,7 +84,7 @@ def render(states: t.Sequence[t.Any], hints: t.Sequence[tuple[str, str, str]]) -
         lines += [
             f"## {TITLES[area]}",
             "",
-            "| State | Ends the wait | What to do | Why | Source |",
+            "| State | Ends the wait | Remedy | Why | Source |",
             "|---|---|---|---|---|",
         ]
         for row in rows:
@@ -95,7 +95,7 @@ def render(states: t.Sequence[t.Any], hints: t.Sequence[tuple[str, str, str]]) -
     lines += [
         "## Texts that call for another remedy",
         "",
-        "| State | Text (regular expression) | What to do |",
+        "| State | Text (regular expression) | Remedy |",
         "|---|---|---|",
     ]
     lines += [f"| `{key}` | `{pattern.replace('|', '&#124;')}` | {cell(remedy)} |" for key, pattern, remedy in hints]

@@ -35,7 +35,7 @@ CONTAINER = "psql"
 NAME_PREFIX = "orchestrator-database-check-"
 KEPT = 300  # seconds after which the cluster removes the Job itself, if we cannot
 JOB_NAME = "batch.kubernetes.io/job-name"  # label of a Job's pods
-ATTEMPTS = 2  # the Job may be deleted by somebody before it was read
+ATTEMPTS = 2  # the Job may be deleted before it was read
 LOOK = 3.0  # seconds between looks at what no watch tells: events of a Job without pods, the log of a running one
 
 
@@ -233,7 +233,7 @@ class Check:
         namespace = self._database.namespace
         selector = "app.kubernetes.io/component=database-check"
         sources = [Source(JOB, namespace, label_selector=selector), Source(POD, namespace, label_selector=selector)]
-        further = f"To look further: oc -n {namespace} get jobs,pods,events"
+        further = f"Inspect with: oc -n {namespace} get jobs,pods,events"
         try:
             return call.wait(
                 f"PostgreSQL at {self._database.address} to answer in {namespace}",

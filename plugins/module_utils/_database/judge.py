@@ -89,6 +89,6 @@ def old_volume(claim: Object | None, secret: Object | None) -> list[str]:
     names = claim["metadata"]["name"], secret["metadata"]["name"]
     return [
         f"The volume {names[0]} ({made}) is older than the Secret {names[1]} ({written}):",
-        "  a Hub that is made anew gets a new password, but the data keeps the old one. Put the old password into the",
-        "  Secret, or set the new one in PostgreSQL (ALTER ROLE). Deleting the volume deletes all data of the Hub.",
+        "  a Hub that is created again gets a new password, but the data keeps the old one. Put the old password into",
+        "  the Secret, or set the new one in PostgreSQL (ALTER ROLE). Deleting the volume deletes all data of the Hub.",
     ]

@@ -24,11 +24,11 @@ class Cause:
         """Return at most four lines for an error message."""
         lines = [f"Cause: {prefix}{self.message}"]
         if self.said:
-            lines.append(f"  It said last: {self.said}")
+            lines.append(f"  Last log lines: {self.said}")
         if self.remedy:
-            lines.append(f"  What to do: {self.remedy}")
+            lines.append(f"  Remedy: {self.remedy}")
         if self.command:
-            lines.append(f"  To look further: {self.command}")
+            lines.append(f"  Inspect with: {self.command}")
         return "\n".join(lines)
 
     def below(self, what: str) -> Cause:

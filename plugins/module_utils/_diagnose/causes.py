@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.cause import Cause, called, get_command
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative.judge import told
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative.judge import text_of
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, condition
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.judge import unmet_requirements
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.products import LOGIC_DEPLOYMENTS
@@ -142,7 +142,7 @@ def node_cause(node: Object | None, name: str) -> Cause | None:
     ready = condition(node, "Ready")
     if ready and ready.get("status") == "True":
         return None
-    text = f"its node {name} is not ready: {short(told(ready or {})) or 'it does not say why'}"
+    text = f"its node {name} is not ready: {short(text_of(ready or {})) or 'it does not say why'}"
     return Cause(text, "Repair the node, or drain it.", f"oc describe node {name}")
 
 
@@ -166,7 +166,7 @@ def storage_cause(obj: Object, classes: t.Sequence[Object]) -> Cause | None:
     there = f"; there are: {', '.join(names)}" if names else "; there is none at all"
     if wanted and wanted not in names:
         text = f"PersistentVolumeClaim {name} asks for storage class {wanted}, which does not exist{there}"
-        return Cause(text, "Create the class, or make the claim anew with one that exists.", "oc get storageclass")
+        return Cause(text, "Create the class, or create the claim again with one that exists.", "oc get storageclass")
     if wanted is None and not any(
         (item["metadata"].get("annotations") or {}).get(mark) == "true" for item in classes for mark in marks
     ):
@@ -274,11 +274,11 @@ def conditions_cause(obj: Object) -> Cause | None:
         if each.get("reason") in _NORMAL:
             continue
         if status == ("True" if kind in _ABNORMAL else "False") or status == "Unknown":
-            found.append((status == "Unknown", not told(each), kind in _SUMMARY, kind, each))
+            found.append((status == "Unknown", not text_of(each), kind in _SUMMARY, kind, each))
     if not found:
         return None
     _unknown, _silent, _summary, kind, worst = min(found, key=lambda item: item[:3])
-    text = f"{called(obj)}: {kind} is {worst.get('status')}: {short(told(worst)) or 'it does not say why'}"
+    text = f"{called(obj)}: {kind} is {worst.get('status')}: {short(text_of(worst)) or 'it does not say why'}"
     if "failed calling webhook" in text:
         return Cause(text, terminal("workload/WebhookDown").remedy, WEBHOOKS)
     return Cause(text, "", get_command(obj))

@@ -36,7 +36,7 @@ if t.TYPE_CHECKING:
 def below_component(reader: Reader, obj: Object) -> Cause | None:
     """Return why a KnativeServing, KnativeEventing or KnativeKafka is not ready."""
     home = obj["metadata"]["namespace"]
-    message = " ".join(knative_judge.told(each) for each in (obj.get("status") or {}).get("conditions") or [])
+    message = " ".join(knative_judge.text_of(each) for each in (obj.get("status") or {}).get("conditions") or [])
     if "must be installed into the namespace" in message:
         text = f"{called(obj)} is in namespace {home}, where the product does not install it"
         remedy = (

@@ -18,9 +18,6 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.tab
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Verdict
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._workload.rollout import workload
 
-TOUCHED = "rhdh.orchestrator/touched"  # any change of the custom resource makes the operator retry at once
-
-
 # -- what ready means -----------------------------------------------------------------------------------------------
 
 

@@ -162,7 +162,7 @@ _BROKER_STATES = (
 
 
 def judge_broker(broker: Object) -> Verdict:
-    """Judge a Broker. The text may stand in a condition's reason, with an empty message: both are told."""
+    """Judge a Broker. The text may stand in a condition's reason, with an empty message: both are shown."""
     if broker["metadata"].get("deletionTimestamp"):
         return Verdict.pending("Deleting", "is being deleted")
     if ready(broker):
@@ -172,13 +172,13 @@ def judge_broker(broker: Object) -> Verdict:
     for kind in BROKER_CONDITIONS:
         found = condition(broker, kind)
         if found and found.get("status") == "False":
-            said = told(found)
+            said = text_of(found)
             states = [key for pattern, key in _BROKER_STATES if re.search(pattern, said)]
             return terminal(states[0] if states else "broker/BrokerNotReady").verdict(f"{kind}: {said}")
-    return terminal("broker/BrokerNotReady").verdict(told(condition(broker, "Ready") or {}) or "is not Ready yet")
+    return terminal("broker/BrokerNotReady").verdict(text_of(condition(broker, "Ready") or {}) or "is not Ready yet")
 
 
-def told(found: t.Mapping[str, t.Any]) -> str:
+def text_of(found: t.Mapping[str, t.Any]) -> str:
     """Return what a condition says: some of Knative's carry the text in the reason."""
     return ": ".join(part for part in (found.get("reason"), found.get("message")) if part)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 CREATED_LABEL = "rhdh.orchestrator/created"  # on every object that this collection created; adopted ones never get it
+TOUCHED = "rhdh.orchestrator/touched"  # annotation: its change makes an operator look at an object at once
 Object = dict[str, t.Any]
 
 

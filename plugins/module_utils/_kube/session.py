@@ -228,7 +228,7 @@ class Session(Transport):
     def revise(self, kind: Kind, live: Object, patch: t.Callable[[Object], Object]) -> tuple[Object, Object]:
         """Merge-patch an object with what `patch` makes of it; return it as it was and as it is.
 
-        A patch that another's change came before is made anew from what that change left. An object that was deleted,
+        A patch that another change came before is made again from what that change left. An object that was deleted,
         or replaced by one of its name, is left alone: the ApiError 409 is raised.
         """
         for _attempt in range(CONFLICT_ATTEMPTS - 1):
@@ -267,7 +267,7 @@ class Session(Transport):
         force: bool = False,
         mark_created: bool = True,
     ) -> Change:
-        """Bring the fields in `body` about by server-side apply, writing only when one of them differs.
+        """Ensure the fields in `body` by server-side apply, writing only when one of them differs.
 
         An object that does not exist is created, with our ownership label unless `mark_created` is off. In check mode
         nothing is written; what the server would make of it is asked by dry run where it can tell. A conflict with a

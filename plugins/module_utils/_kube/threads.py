@@ -15,7 +15,7 @@ FOR_MAIN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal
 
 @contextlib.contextmanager
 def kept_for_main_thread() -> t.Iterator[None]:
-    """Threads that are started within take no signals, so that the main thread is woken by every one.
+    """Threads that are started within take no signals, so that every one interrupts the main thread.
 
     The system may give a signal to any thread. Python runs the handler in the main thread, which sleeps on when another
     thread got it: Ctrl-C would be without effect until the main thread wakes for another reason.

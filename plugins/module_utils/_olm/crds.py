@@ -112,7 +112,7 @@ class CrdCheck:
         key = f"{metadata['namespace']}/{metadata['name']}"
         if key not in self._known:
             lost = self._look(crd_steps(plan, upgraded_csvs(subscriptions)))
-            text = f"plan {metadata['name']} takes away versions in which objects may be stored: {', '.join(lost)}"
+            text = f"plan {metadata['name']} removes versions in which objects may be stored: {', '.join(lost)}"
             self._known[key] = text if lost else ""
         return self._known[key]
 

@@ -85,7 +85,7 @@ def installed(view: View, name: str) -> bool:
     )
 
 
-def group_mended(csv: Object, view: View) -> bool:
+def group_is_right_again(csv: Object, view: View) -> bool:
     """Tell whether a CSV complains of the number of OperatorGroups, which is right: OLM looks again after a pause."""
     status = csv.get("status") or {}
     return status.get("phase") == "Failed" and status.get("reason") in GROUP_COUNT and len(view.groups) == 1
@@ -133,7 +133,7 @@ def _generation(obj: Object) -> int | None:
 
 
 def _judge_own_csv(csv: Object, view: View) -> Verdict:
-    if group_mended(csv, view):
+    if group_is_right_again(csv, view):
         status = csv["status"]
         text = f"{csv['metadata']['name']} is still {status['reason']}, though the namespace has one OperatorGroup now"
         return terminal("csv/OperatorGroupMended").verdict(text)
@@ -234,8 +234,8 @@ def _judge_retrying_plan(view: View, target: Target) -> Verdict | None:
 def plan_message(plan: Object) -> str:
     """Return what an InstallPlan says of its trouble: it says so only while it retries, or once it has Failed."""
     status = plan.get("status") or {}
-    told = [condition["message"] for condition in status.get("conditions") or [] if condition.get("message")]
-    return t.cast(str, status.get("message") or (told[0] if told else ""))
+    messages = [condition["message"] for condition in status.get("conditions") or [] if condition.get("message")]
+    return t.cast(str, status.get("message") or (messages[0] if messages else ""))
 
 
 def _judge_plan(wanted: Wanted, target: Target, view: View) -> Verdict | None:

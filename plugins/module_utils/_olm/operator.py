@@ -85,7 +85,7 @@ class Operator:
     pending_plan: str | None = None  # a plan that this change makes obsolete
     replaced: list[str] = dataclasses.field(default_factory=list)  # plans that came for what was wanted before it
     stale: frozenset[str] = frozenset()
-    woken: float = 0.0  # when OLM was last woken, or was first seen to need it (time.monotonic)
+    touched_at: float = 0.0  # when OLM was last made to look again, or was first seen to need it (time.monotonic)
     approved: list[str] = dataclasses.field(default_factory=list)
     included: list[str] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
@@ -103,7 +103,7 @@ class Operator:
 
     @property
     def foreign(self) -> bool:
-        """Whether somebody else installed it."""
+        """Whether others installed it."""
         return self.subscription is not None and not created_by_us(self.subscription)
 
     def result(self, crds: t.Sequence[str] = ()) -> dict[str, t.Any]:

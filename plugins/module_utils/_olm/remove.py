@@ -229,7 +229,7 @@ class Removal:
         hint = (
             "Cause: OLM removes what belongs to a ClusterServiceVersion, and does not: is it running?\n"
             f"  Namespace and OperatorGroup are left alone: {', '.join(item.namespace for item in to_remove)}.\n"
-            "  To look further: oc get deployments -n openshift-operator-lifecycle-manager"
+            "  Inspect with: oc get deployments -n openshift-operator-lifecycle-manager"
         )
         return self.call.wait(
             "the operators to be gone",

@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import TOUCHED, Object
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import approval as olm_approval
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import csv as olm_csv
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import judge as olm_judge
@@ -39,9 +39,8 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot i
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Result, Verdict
 
-WAKE_PAUSE = 10.0  # seconds between touches, and before the first
+TOUCH_PAUSE = 10.0  # seconds between touches, and before the first
 MOST_REPLACED = 2  # plans for the state before a change, which OLM was resolving just then; a third one is no such plan
-WOKEN = "rhdh.orchestrator/woken"  # annotation on a Subscription or CSV
 
 
 class Run:
@@ -153,7 +152,7 @@ class Run:
                 self._note_state(operator, snapshot)
             seen = view_of(snapshot, operator)
             if self._preparation.managed(operator):
-                self._wake(operator, seen)
+                self._touch(operator, seen)
             csv = t.cast(Target, operator.target).csv
             dead = operator.repair == "recreate" and olm_judge.dead_for_sure(seen, csv)
             if operator.recreation.due(dead, time.monotonic()):
@@ -199,33 +198,34 @@ class Run:
             return decision
         plan = t.cast(Object, seen.plan)
         if not self._preparation.managed(operator):
-            text = f"plan {plan['metadata']['name']} of somebody else's Subscription waits for approval"
+            name = plan["metadata"]["name"]
+            text = f"plan {name} of a Subscription that this collection did not create waits for approval"
             return olm_approval.Approval("refuse", "ApprovalNeeded", text)
         problem = self._preparation.crd_check.problem(plan, seen.subscriptions)
         return olm_approval.Approval("refuse", "StoredVersionDropped", problem) if problem else decision
 
-    def _wake(self, operator: Operator, seen: olm_view.View) -> None:
+    def _touch(self, operator: Operator, seen: olm_view.View) -> None:
         """Touch what OLM pauses about, so that it processes it now and not when its pause is over."""
         csv = olm_csv.find_csv(seen.csvs, t.cast(Target, operator.target).csv)
         if olm_resolution.backs_off(seen):
             kind, sleeper = k.SUBSCRIPTION, t.cast(Object, seen.subscription)
-        elif csv is not None and olm_judge.group_mended(csv, seen):
+        elif csv is not None and olm_judge.group_is_right_again(csv, seen):
             kind, sleeper = k.CSV, csv
         else:
             return
         now = time.monotonic()
-        if operator.woken and now - operator.woken < WAKE_PAUSE:
+        if operator.touched_at and now - operator.touched_at < TOUCH_PAUSE:
             return
-        if operator.woken:  # the first time is only noted: OLM may be about to see it by itself
+        if operator.touched_at:  # the first time is only noted: OLM may be about to see it by itself
             metadata = sleeper["metadata"]
             name, namespace = metadata["name"], metadata["namespace"]
-            patch = {"metadata": {"annotations": {WOKEN: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}}
+            patch = {"metadata": {"annotations": {TOUCHED: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}}
             self.call.repair(
                 f"make OLM look at {title(kind, namespace, name)} again before its pause is over",
                 lambda: self.session.patch(kind, name, namespace, patch),
                 f"patch on {kind.plural}",
             )
-        operator.woken = now
+        operator.touched_at = now
 
     def _replace(self, operator: Operator, plan: Object) -> None:
         """Delete a plan that OLM was making for the Subscription as it was before our change: OLM makes another."""

@@ -116,7 +116,7 @@ def warn_about_foreign(operator: Operator) -> None:
     )
     if differs:
         operator.warnings.append(
-            f"somebody else installed {operator.csv['metadata']['name']} in {operator.namespace}; it is used as it "
-            f"is, though {wanted.csv or wanted.version or wanted.version_range} was asked for (manage_adopted "
+            f"{operator.csv['metadata']['name']} in {operator.namespace} was not installed by this collection; it is "
+            f"used as it is, though {wanted.csv or wanted.version or wanted.version_range} was asked for (manage_adopted "
             "changes it)"
         )

@@ -34,7 +34,9 @@ def cluster_problems(name: str, platform: str, namespace: str, found: t.Sequence
         reference = item["spec"]["platformRef"]
         what = f"SonataFlowClusterPlatform {other} offers {reference.get('namespace')}/{reference.get('name')}"
         if other == name and not ours:
-            problems.append(f"{what}, not {namespace}/{platform}: it is somebody else's and is not changed.")
+            problems.append(
+                f"{what}, not {namespace}/{platform}: it was not created for this platform and is not changed."
+            )
         elif other != name and not _idle(item):
             remedy = f"say cluster_platform: {other}" if ours else "delete it, or do without one of your own"
             problems.append(f"{what} and only one is active in a cluster: {name} would stay Duplicated; {remedy}.")

@@ -43,5 +43,5 @@ def last_words(wanted: Platform, snapshot: Snapshot) -> str:
         container = pod["spec"]["containers"][0]["name"]
         text = wanted.session.pod_log(wanted.namespace, pod["metadata"]["name"], container, lines=LOG_LINES)
         lines = [short(line, MAX_LOG_LINE) for line in text.splitlines() if line.strip()]
-    said = [f"  It said last: {' | '.join(lines)}"] if lines else []
-    return "\n".join([*said, f"  To look further: oc logs deployment/{service} -n {wanted.namespace}"])
+    said = [f"  Last log lines: {' | '.join(lines)}"] if lines else []
+    return "\n".join([*said, f"  Inspect with: oc logs deployment/{service} -n {wanted.namespace}"])

@@ -213,12 +213,12 @@ def judge_leftovers(left: t.Sequence[Object], job_service: Object | None) -> Ver
     if any(entry["name"] == "K_SINK" for entry in first_container(job_service).get("env") or []):
         name = t.cast(Object, job_service)["metadata"]["name"]
         text = f"Deployment {name} still sends to the Broker"
-        return Verdict(PENDING, "EventingLeftovers", text, "If it stays so, delete it: the operator makes it anew.")
+        return Verdict(PENDING, "EventingLeftovers", text, "If it stays so, delete it: the operator creates it again.")
     return Verdict.ready("none")
 
 
 def judge_owner(platform: Object, hub: str) -> Verdict:
-    """Judge whether a platform belongs to the Backstage `hub`: another one takes it over without a word."""
+    """Judge whether a platform belongs to the Backstage `hub`: another one takes it over silently."""
     owner = owner_backstage(platform)
     if owner == hub:
         return Verdict.ready(f"Backstage {owner}")

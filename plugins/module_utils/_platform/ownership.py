@@ -35,7 +35,7 @@ def ownership_problems(
 ) -> list[str]:
     """Return why the wanted platform does not go together with what the namespace has.
 
-    `predicting`: in check mode, where the Developer Hub that still has the platform may let go of it before.
+    `predicting`: in check mode, where the Developer Hub that still has the platform may release it before.
     """
     name, namespace = params["name"], params["namespace"]
     live = next((item for item in platforms if item["metadata"]["name"] == name), None)

@@ -12,7 +12,7 @@ import typing as t
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.apply import contains
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, current
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import TOUCHED, Object, current
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import cluster as cluster_platforms
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import parts as platform_parts
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.ownership import of_operator
@@ -21,7 +21,6 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.write 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 
-TOUCHED = "rhdh.orchestrator/touched"  # annotation: its change makes the operator reconcile at once
 TOUCH_PAUSE = 20.0  # seconds between touches
 TOUCHES = 10
 REAPPLY_PAUSE = 1.0  # seconds before a reverted patch is sent again

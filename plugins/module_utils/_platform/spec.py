@@ -265,8 +265,8 @@ def desired(
     monitoring = params.get("monitoring")
     if monitoring is not None or database:
         # The operator leaves a false out when it writes back, so that it is only said where something else is.
-        told = monitoring is not False or "enabled" in (((live or {}).get("spec") or {}).get("monitoring") or {})
-        spec["monitoring"] = {"enabled": monitoring is not False} if told else {}
+        written = monitoring is not False or "enabled" in (((live or {}).get("spec") or {}).get("monitoring") or {})
+        spec["monitoring"] = {"enabled": monitoring is not False} if written else {}
     return {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 

@@ -177,7 +177,7 @@ ALL_ROLES = ("frontend", "backend", "scaffolder", "form-widgets")
 # package string is equal, version included), "merge" (the same, with enabled flavours underneath).
 # plugins.clear_dependencies: the value that removes an inherited dependency; None where nothing is inherited.
 # plugins.reference: whether the operator resolves ref:// and a plugin's name from the plugin catalog of the release.
-# plugins.disable_key: the key that switches an entry; others are dropped without a word, which *enables* the plugin.
+# plugins.disable_key: the key that switches an entry; others are dropped silently, which *enables* the plugin.
 RELEASES: dict[str, dict[str, t.Any]] = {
     "1.5": {
         "openshift": ["4.14", "4.18"],

@@ -61,7 +61,7 @@ def collect(
     *,
     leave_unfinished: bool = False,
 ) -> Object:
-    """Read what `judge` needs. Reads that our credentials do not allow are told there as missing rights.
+    """Read what `judge` needs. Reads that our credentials do not allow are reported there as missing rights.
 
     `database` is the description of an external database, if there is one.
     """
@@ -130,7 +130,7 @@ def _database_problems(
     except ApiError as exc:
         if not exc.forbidden:
             raise
-        problems = []  # the missing right is told as such
+        problems = []  # the missing right is reported as such
     for platform in platforms:
         if platform["metadata"]["name"] == PLATFORM:
             problems += leaving_problems(session, platform, described)
@@ -231,7 +231,7 @@ def _judge_operator(
         return
     created.append(f"Subscription for {package} {wanted} in {part['namespace']}")
     if not facts["packages"]:
-        return  # the catalog's own problem is told once
+        return  # the catalog's own problem is reported once
     manifest = next((item for item in facts["packages"] if item["metadata"]["name"] == package), None)
     if manifest is None:
         blocks.append(f"CatalogSource {catalog} has no package {package}.")

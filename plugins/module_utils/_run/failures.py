@@ -37,14 +37,14 @@ def explain(result: Result, waited_for: str, causes: t.Sequence[str] = ()) -> st
     ending = "timed out" if result.phase == TIMED_OUT else "failed"
     lines = [f"Waiting for {waited_for} {ending} after {result.elapsed:.0f} s."]
     known = [line for cause in causes for line in cause.splitlines()][: MAX_LINES - 3]
-    told = [_last_state(target, verdict, "\n".join(causes)) for target, verdict in result.worst()]
+    shown = [_last_state(target, verdict, "\n".join(causes)) for target, verdict in result.worst()]
     room = MAX_LINES - len(lines) - len(known)
-    while told and sum(map(len, told)) > room:
-        told.pop()
+    while shown and sum(map(len, shown)) > room:
+        shown.pop()
         room = MAX_LINES - len(lines) - len(known) - 1
-    lines += [line for target in told for line in target]
-    if len(told) < len(result.worst()):
-        lines.append(f"{len(result.worst()) - len(told)} more of {len(result.verdicts)} targets are not ready.")
+    lines += [line for target in shown for line in target]
+    if len(shown) < len(result.worst()):
+        lines.append(f"{len(result.worst()) - len(shown)} more of {len(result.verdicts)} targets are not ready.")
     if not result.verdicts:
         lines.append("Nothing could be read from the API server in that time.")
     return "\n".join(lines + known)
@@ -57,5 +57,5 @@ def _last_state(target: str, verdict: Verdict, causes: str) -> list[str]:
         message = ""
     lines = [f"{target}: {verdict.reason}{': ' if message else ''}{message}"]
     if verdict.remedy and verdict.remedy not in causes and (verdict.state == FAILED or not causes):
-        lines.append(f"  What to do: {verdict.remedy}")
+        lines.append(f"  Remedy: {verdict.remedy}")
     return lines

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a module ends when it is told to stop: soon, tidily, and saying what it has done. PRIVATE to the collection.
+"""How a module ends when it is asked to stop: soon, tidily, and saying what it has done. PRIVATE to the collection.
 
 Ctrl-C and SIGTERM reach the module through Ansible's worker, which dies by them. When ansible-playbook is killed (as
 ansible-runner does to cancel a job) no signal comes: the module then sees that nobody reads its progress any more.
@@ -31,7 +31,7 @@ SHOWN = 5  # writes, and targets, that the message names
 
 
 class Interrupted(BaseException):
-    """The module was told to stop. Not an Exception: nothing but the end of the module may handle it."""
+    """The module was asked to stop. Not an Exception: nothing but the end of the module may handle it."""
 
 
 class Guard:

@@ -152,7 +152,7 @@ def _failure(module: t.Any, exc: Exception) -> dict[str, t.Any]:
             hint = " Change what the webhook, policy or quota objects to."
         elif exc.forbidden:
             hint = " The credentials do not allow it."
-        return {"msg": f"The API server did not do what was asked: {exc}.{hint}", "status": exc.status}
+        return {"msg": f"API request failed: {exc}.{hint}", "status": exc.status}
     return {"msg": f"Unexpected error, a bug of this collection: {type(exc).__name__}: {exc}", "exception": _trace(exc)}
 
 

@@ -6,8 +6,8 @@
 
 Ansible has no channel for this: the action plugin makes a named pipe, names it in the environment and reads what the
 module writes. The module unlinks the pipe as soon as it has opened it, so that nothing is on disk while it waits.
-Without an action plugin (a remote host, `async`, an ad-hoc call of the module file) nothing is told, and the result is
-the same.
+Without an action plugin (a remote host, `async`, an ad-hoc call of the module file) nothing is reported, and the
+result is the same.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Reporter:
         self._pipe: int | None = None
 
     def open(self, secrets: t.Collection[str]) -> bool:
-        """Connect to the action plugin; False when there is none. `secrets` are texts that must not be told."""
+        """Connect to the action plugin; False when there is none. `secrets` are texts that must not be shown."""
         self._secrets = secrets
         path = os.environ.pop(VARIABLE, "")
         try:
@@ -56,13 +56,13 @@ class Reporter:
         return True
 
     def tell(self, entry: Entry) -> None:
-        """Remember one change, and tell it when somebody listens. Never waits and never fails."""
+        """Remember one change, and pass it on when the action plugin listens. Never waits and never fails."""
         self.last[entry["target"]] = entry
         if len(self.timeline) < MAX_TIMELINE:
             self.timeline.append(entry)
         if self._pipe is None:
             return
-        told = {
+        shown = {
             "at": entry["at"],
             "state": entry["state"],
             "target": self._clean(entry["target"], MAX_NAME),
@@ -71,7 +71,7 @@ class Reporter:
         }
         # A reader that does not keep up misses a line; the wait must not be held up by it.
         with contextlib.suppress(OSError):
-            os.write(self._pipe, json.dumps(told, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            os.write(self._pipe, json.dumps(shown, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
     def heard(self) -> bool:
         """Tell whether the action plugin is still there."""

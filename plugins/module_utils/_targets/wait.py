@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The wait of `k8s_wait`: find the kinds, watch the targets, diagnose what does not come about. PRIVATE."""
+"""The wait of `k8s_wait`: find the kinds, watch the targets, diagnose what is not reached. PRIVATE."""
 
 from __future__ import annotations
 

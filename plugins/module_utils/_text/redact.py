@@ -37,7 +37,7 @@ def redact(value: t.Any) -> t.Any:
     """Return a copy of an object (or a list or part of objects) with the values of secrets hidden.
 
     Keys, lengths of lists and everything that is no secret stay, so that a diff still shows what changed: a value that
-    changed is told apart by the caller, who compares before hiding.
+    changed is recognized by the caller, who compares before hiding.
     """
     if isinstance(value, list):
         return _redact_list(value)

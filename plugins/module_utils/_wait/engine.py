@@ -54,7 +54,7 @@ class _Judge:
     def __init__(self, started: float, progress: Report | None) -> None:
         self._started, self._progress = started, progress
         self._since: dict[str, tuple[tuple[str, str], float]] = {}
-        self._told: dict[str, tuple[str, str, str]] = {}
+        self._reported: dict[str, tuple[str, str, str]] = {}
         self.timeline: list[dict[str, t.Any]] = []
 
     def settle(self, verdicts: t.Mapping[str, Verdict], now: float) -> tuple[str, float]:
@@ -70,7 +70,7 @@ class _Judge:
             if needed and now < counts_from:
                 state = PENDING
                 next_change = min(next_change, counts_from)
-            if (verdict.state, state) != (READY, PENDING):  # told once it has lasted
+            if (verdict.state, state) != (READY, PENDING):  # reported once it has lasted
                 self.tell(target, state, verdict, now)
             states.append(state)
         if FAILED in states:
@@ -85,19 +85,19 @@ class _Judge:
 
     def keep(self, targets: t.Container[str], now: float) -> None:
         """Forget targets that are not there any more: a failure of one that comes back counts from then on."""
-        for target in [target for target in self._told if target not in targets and target != SERVER]:
-            if self._told.pop(target)[1] in (UNAVAILABLE, UNAUTHORIZED, FORBIDDEN):
+        for target in [target for target in self._reported if target not in targets and target != SERVER]:
+            if self._reported.pop(target)[1] in (UNAVAILABLE, UNAUTHORIZED, FORBIDDEN):
                 self.tell(target, READY, Verdict.ready("can be read again"), now)
-                del self._told[target]
+                del self._reported[target]
         for target in [target for target in self._since if target not in targets]:
             del self._since[target]
 
     def tell(self, target: str, state: str, verdict: Verdict, now: float) -> None:
-        """Write a change to the timeline; a failure that may still heal is told as pending."""
-        told = (state, verdict.reason, verdict.message)
-        if self._told.get(target) == told:
+        """Write a change to the timeline; a failure that may still heal is reported as pending."""
+        entry_key = (state, verdict.reason, verdict.message)
+        if self._reported.get(target) == entry_key:
             return
-        self._told[target] = told
+        self._reported[target] = entry_key
         entry = {
             "at": round(now - self._started, 2),
             "target": target,
@@ -150,7 +150,7 @@ class _Connection:
         return {SERVER: Verdict.pending(UNREACHABLE, why)} if now - self._lost_at >= OFFLINE_TOLD else {}
 
     def next_look(self, now: float) -> float:
-        """Return when a server that does not answer has to be told of."""
+        """Return when a server that does not answer has to be reported."""
         return now + RECHECK if self._lost_at is None else max(now + 0.1, self._lost_at + OFFLINE_TOLD)
 
 

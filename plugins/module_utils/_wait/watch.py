@@ -26,7 +26,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source imp
 
 REOPEN = 60.0  # seconds a watch stays open; it goes on from where it ended, so that a dead connection is noticed
 SILENCE = 15.0  # seconds that a watch may last beyond its end before its connection counts as dead
-RELIST = 300.0  # seconds after which the objects are listed anew, in case an event was lost
+RELIST = 300.0  # seconds after which the objects are listed again, in case an event was lost
 POLL = 2.0  # seconds between lists where watching is not allowed
 UNSERVED_PAUSE = 0.5  # seconds between looks for a kind that is not served yet: its CRD may come any moment
 SHORTEST_PAUSE = 0.1

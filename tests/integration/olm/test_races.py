@@ -349,7 +349,7 @@ def test_somebody_elses_plan_waits_for_somebody_else(cluster: OlmCluster) -> Non
     )
     done = cluster.call(operator(package, home), wait_timeout=20)
     assert done.ending == "failed"
-    assert "theirs of somebody else's Subscription waits for approval" in done.message
+    assert "theirs of a Subscription that this collection did not create waits for approval" in done.message
     assert "manage_adopted" in done.message
     assert done.writes == []
 

@@ -138,7 +138,7 @@ def test_a_crd_that_drops_a_stored_version_is_foreseen(cluster: OlmCluster) -> N
     home, name = cluster.namespace("", None), "things.trap-store.example.com"
     cluster.installed("trap-store", home)
     wanted = operator("trap-store", home, version="1.2.0")
-    told = f"takes away versions in which objects may be stored: v1alpha1 of {name}"
+    told = f"removes versions in which objects may be stored: v1alpha1 of {name}"
     done = failed(cluster.call(wanted), "StoredVersionDropped", told, "status.storedVersions")
     assert "pprove" not in done.message  # the one thing not to do
     assert len(done.result["operators"][0]["plans_approved"]) == 1

@@ -30,7 +30,7 @@ def test_services_that_crash_for_a_reason_of_their_own(cluster: PlatformCluster,
     with cluster.setting(**{"services__data-index__fail": reason}):
         done = cluster.call(namespace, job_service={"image": SIMULATED}, probe=True, wait_timeout=12)
     fooled(cluster, NAME, namespace, deployments=False)
-    ended(done, "failed", "It said last: ", reason, "Repair what its log says", "oc logs")
+    ended(done, "failed", "Last log lines: ", reason, "Repair what its log says", "oc logs")
 
 
 def test_pods_that_are_ready_and_do_not_answer(cluster: PlatformCluster, namespace: str) -> None:

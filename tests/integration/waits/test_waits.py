@@ -426,7 +426,7 @@ def test_the_cause_is_named_with_a_way_out(answers: dict[str, Object], name: str
     assert answer["wait"]["phase"] == cause.phase, message
     if cause.reason:
         assert answer["wait"]["reason"] == cause.reason, message
-    for text in (*cause.texts, "What to do: ", "oc "):
+    for text in (*cause.texts, "Remedy: ", "oc "):
         assert text in message
     assert len(message.splitlines()) <= 15
     assert SECRET not in json.dumps(answer)

@@ -15,14 +15,14 @@ STATES: tuple[State, ...] = (
         300,
         "Install the operator that brings it (SonataFlowPlatform: OpenShift Serverless Logic).",
         "hub c1, c2",
-        "The operator tries again with growing pauses; we wake it as soon as the kind is served.",
+        "The operator tries again with growing pauses; we trigger a reconcile as soon as the kind is served.",
     ),
     State(
         "backstage/ObjectMissing",
         180,
         "Create it in the namespace of the Backstage.",
         "hub 2, surprise 8",
-        "It may be on its way; we wake the operator as soon as it is there.",
+        "It may be on its way; we trigger a reconcile as soon as it is there.",
     ),
     State(
         "backstage/UnknownFlavour",
@@ -57,7 +57,7 @@ STATES: tuple[State, ...] = (
         None,
         "See the message and the log of the Developer Hub operator.",
         "hub b5, c2, surprise 8",
-        "The operator tries everything again, with pauses up to 17 min; we wake it every minute.",
+        "The operator tries everything again, with pauses up to 17 min; we trigger a reconcile every minute.",
     ),
     State(
         "backstage/DeployInProgress",
@@ -108,7 +108,7 @@ STATES: tuple[State, ...] = (
         60,
         "The plugin catalog index has no entry to inherit the tag from: check CATALOG_INDEX_IMAGE.",
         "product: plugins",
-        "The index is read anew by each attempt.",
+        "The index is read again by each attempt.",
     ),
     State(
         "installer/NoSuchPackage",

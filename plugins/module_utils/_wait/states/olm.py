@@ -169,7 +169,7 @@ STATES: tuple[State, ...] = (
     State(
         "plan/StoredVersionDropped",
         5,
-        "Write the objects anew, so that they are stored in a version that stays, then take the old one out of the "
+        "Rewrite the objects, so that they are stored in a version that stays, then remove the old one from the "
         "CRD's status.storedVersions, and run again.",
         "olm 2, scenario 11; OLM source",
         "OLM would stop after the new CSV has replaced the old one, and never go on: so the plan is not approved.",
@@ -179,7 +179,7 @@ STATES: tuple[State, ...] = (
         5,
         "Approve it (oc patch installplan), or set manage_adopted.",
         "olm 2, scenario 2",
-        "The Subscription is somebody else's, and with Manual approval OLM waits for them for ever.",
+        "This collection did not create the Subscription, and with Manual approval OLM waits for its owner for ever.",
     ),
     State(
         "subscription/SubscriptionGone",

@@ -34,9 +34,9 @@ STATES: tuple[State, ...] = (
     State(
         "platform/MigrationFailed",
         5,
-        "Mend the cause (its pod's log), delete the Job {job}, and run again: it is never retried before.",
+        "Fix the cause (see the pod log), delete Job {job}, then re-run; the operator never retries it.",
         "logic 40, 41",
-        "The operator does not run the Job again until somebody deletes it.",
+        "The operator does not run the Job again until it is deleted.",
     ),
     State(
         "platform/GraphQL",

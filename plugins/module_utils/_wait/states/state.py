@@ -14,7 +14,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict im
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """One row: a state, how long it is borne, what to do about it, and how we know."""
+    """One row: a state, how long it is tolerated, what to do about it, and how we know."""
 
     key: str  # what it is a state of, and the reason that verdicts carry
     grace: float | None  # seconds; None: it heals by itself

@@ -135,7 +135,7 @@ STATES: tuple[State, ...] = (
         30,
         "Resume it: oc rollout resume {kind}/{name} -n {namespace}.",
         "kubernetes",
-        "A paused Deployment does not roll out until somebody resumes it.",
+        "A paused Deployment does not roll out until it is resumed.",
     ),
     State(
         "workload/ScaledToZero",

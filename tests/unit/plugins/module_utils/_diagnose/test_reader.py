@@ -837,7 +837,7 @@ PATHS: dict[str, tuple[k.Kind, str, tuple[Object, ...], list[str], str, str]] = 
             o.job_pod(o.container({"terminated": {"exitCode": 1}}), name=MIGRATION, phase="Failed"),
         ),
         [f"Job {MIGRATION} failed (BackoffLimitExceeded)", "exit code 1"],
-        "it is never retried before",
+        "the operator never retries it",
         f"oc logs {MIGRATION}-x -c main -n home",
     ),
     "platform: no Broker": (
@@ -1013,7 +1013,7 @@ def test_last_log_lines_are_shown_with_credentials_hidden() -> None:
     cause = diagnose(FakeCluster(o.pod(o.crashed()), log=log), k.POD, "web-1")
     lines = cause.text().splitlines()
     assert "hunter2" not in cause.text()
-    assert lines[1].startswith("  It said last: starting | POSTGRES_PASSWORD=<redacted> | FATAL: password")
+    assert lines[1].startswith("  Last log lines: starting | POSTGRES_PASSWORD=<redacted> | FATAL: password")
     assert "old volume" in cause.remedy  # what it said counts more than that it crashed
     assert len(lines) == 4
 

@@ -82,7 +82,7 @@ def test_a_version_that_is_stored_and_not_in_the_new_crd_is_lost(
 def test_a_manifest_in_the_plan_itself() -> None:
     cluster = Cluster({k.CRD: crd("v1alpha1", stored=["v1alpha1"])})
     text = problem(cluster, json.dumps(crd("v1")))
-    assert text == f"plan install-a takes away versions in which objects may be stored: v1alpha1 of {NAME}"
+    assert text == f"plan install-a removes versions in which objects may be stored: v1alpha1 of {NAME}"
     assert problem(cluster, json.dumps(crd("v1alpha1", "v1"))) == ""
 
 

@@ -168,7 +168,7 @@ def test_a_pending_plan_that_olm_would_stop_half_way_is_refused_before_any_write
         NAMESPACE, manifest("thing", "OwnNamespace"), subscription(**status), csv(), (kind, upgrade), (k.CRD, live)
     )
     wanted = Wanted("thing", "home", version="1.1.0")
-    assert "operators[thing]: plan plan takes away" in prepare(cluster, wanted)[1][0]
+    assert "operators[thing]: plan plan removes" in prepare(cluster, wanted)[1][0]
     assert prepare(cluster, wanted, wait=False)[1] == []  # nothing will be approved
     assert prepare(cluster, THING)[1] == []
     live["status"] = {"storedVersions": ["v1"]}

@@ -352,7 +352,7 @@ def cluster(name, reason="", status="True", to=NAME, **metadata):
     [
         ([], ""),
         ([cluster("ours")], ""),
-        ([cluster("ours", to="other")], "somebody else's"),
+        ([cluster("ours", to="other")], "was not created for this platform"),
         ([cluster("theirs", to="other")], "would stay Duplicated"),
         ([cluster("theirs")], "cluster_platform: theirs"),
         ([cluster("theirs", "Duplicated", "False", to="other")], ""),

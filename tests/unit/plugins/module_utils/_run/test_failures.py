@@ -12,7 +12,7 @@ def result(phase: str, **verdicts: Verdict) -> Result:
     return Result(phase, verdicts, 12.4, [], Snapshot({}))
 
 
-CAUSE = "Cause: image nosuch cannot be pulled\n  What to do: name one that exists\n  To look further: oc describe pod p"
+CAUSE = "Cause: image nosuch cannot be pulled\n  Remedy: name one that exists\n  Inspect with: oc describe pod p"
 
 
 def test_one_failure_with_its_cause() -> None:
@@ -20,7 +20,7 @@ def test_one_failure_with_its_cause() -> None:
     assert text.splitlines() == [
         "Waiting for the database failed after 12 s.",
         "db: Broken: is broken",
-        "  What to do: mend it",
+        "  Remedy: mend it",
         *CAUSE.splitlines(),
     ]
 
