@@ -115,8 +115,8 @@ def warn_about_foreign(operator: Operator) -> None:
         or (wanted.version_range and not semver.in_range(version, wanted.version_range))
     )
     if differs:
+        name, asked = operator.csv["metadata"]["name"], wanted.csv or wanted.version or wanted.version_range
         operator.warnings.append(
-            f"{operator.csv['metadata']['name']} in {operator.namespace} was not installed by this collection; it is "
-            f"used as it is, though {wanted.csv or wanted.version or wanted.version_range} was asked for (manage_adopted "
-            "changes it)"
+            f"{name} in {operator.namespace} was not installed by this collection; it is used as it is, though {asked} "
+            "was asked for (manage_adopted changes it)"
         )
