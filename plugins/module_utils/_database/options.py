@@ -183,7 +183,6 @@ def problems(given: t.Mapping[str, t.Any], namespace: str) -> list[str]:
     """Return everything that is wrong with a description of an external database, as the user wrote it."""
     found: list[str] = []
     host, service = given.get("host"), given.get("service")
-    secret = given.get("secret") or {}
     if bool(host) == bool(service):
         found.append("database: give either host (any PostgreSQL) or service (a Service in the cluster), not both.")
     if host and not _HOST.match(host):
@@ -209,6 +208,14 @@ def problems(given: t.Mapping[str, t.Any], namespace: str) -> list[str]:
             found.append(f"database.schemas.{key}: names that begin with pg_ are PostgreSQL's own.")
     if len(set(schemas.values())) < len(schemas):
         found.append("database.schemas: Data Index and Job Service need different schemas.")
+    found += _reference_problems(given.get("secret") or {}, namespace)
+    found += _tls_problems(given)
+    return found
+
+
+def _reference_problems(secret: t.Mapping[str, t.Any], namespace: str) -> list[str]:
+    """Return what is wrong with the reference to the Secret with user and password."""
+    found: list[str] = []
     if not secret.get("name"):
         found.append("database.secret.name: the Secret with user and password is missing.")
     elif not OBJECT_NAME.fullmatch(secret["name"]):
@@ -224,7 +231,6 @@ def problems(given: t.Mapping[str, t.Any], namespace: str) -> list[str]:
             found.append(f"database.secret.{option}: {key!r} cannot be a key of a Secret.")
     if keys["user_key"] == keys["password_key"]:
         found.append(f"database.secret: user_key and password_key are the same ({keys['user_key']}).")
-    found += _tls_problems(given)
     return found
 
 

@@ -25,45 +25,50 @@ class GroupDecision:
 
 def decide_group(groups: t.Sequence[Object], wanted: Wanted, install_modes: t.Sequence[str]) -> GroupDecision:
     """Decide for the OperatorGroups that are in the namespace: 0 create, 1 adopt when it fits, 2 or more refuse."""
-    where = f"operators[{wanted.package}]"
     if len(groups) > 1:
         names = ", ".join(sorted(group["metadata"]["name"] for group in groups))
         return GroupDecision(
             "refuse",
             "",
-            f"{where}: namespace {wanted.namespace} has {len(groups)} OperatorGroups ({names}); OLM installs nothing "
-            f"there. Delete all but one: oc get operatorgroups -n {wanted.namespace}.",
+            f"operators[{wanted.package}]: namespace {wanted.namespace} has {len(groups)} OperatorGroups ({names}); "
+            f"OLM installs nothing there. Delete all but one: oc get operatorgroups -n {wanted.namespace}.",
         )
-    if groups:
-        group = groups[0]
-        name = group["metadata"]["name"]
-        targets = (group.get("spec") or {}).get("targetNamespaces") or []
-        mode = install_mode(targets, wanted.namespace, bool((group.get("spec") or {}).get("selector")))
-        wanted_targets = list(wanted.target_namespaces or ())
-        if wanted_targets and sorted(targets) != sorted(wanted_targets):
-            return GroupDecision(
-                "refuse",
-                name,
-                f"{where}: OperatorGroup {wanted.namespace}/{name} targets {targets or 'all namespaces'}, wanted are "
-                f"{wanted_targets}; it may serve other operators and is not changed.",
-            )
-        watched = tuple(filter(None, targets)) or watched_by(None, group)
-        lacking = unwatched(wanted, watched, install_modes, wanted.namespace)
-        if lacking:
-            return GroupDecision(
-                "refuse",
-                name,
-                f"{where}: OperatorGroup {wanted.namespace}/{name} targets {', '.join(watched or ())}, and the "
-                f"operator must watch {lacking}; the group may serve other operators and is not changed.",
-            )
-        if install_modes and mode not in install_modes:
-            return GroupDecision(
-                "refuse",
-                name,
-                f"{where}: OperatorGroup {wanted.namespace}/{name} asks for install mode {mode}, the operator supports "
-                f"only {', '.join(install_modes)}. Use another namespace, or change the group's targetNamespaces.",
-            )
-        return GroupDecision("adopt", name)
+    if not groups:
+        return _new_group(wanted, install_modes)
+    name = groups[0]["metadata"]["name"]
+    problem = _misfit(groups[0], wanted, install_modes)
+    if problem:
+        text = f"operators[{wanted.package}]: OperatorGroup {wanted.namespace}/{name} {problem}"
+        return GroupDecision("refuse", name, text)
+    return GroupDecision("adopt", name)
+
+
+def _misfit(group: Object, wanted: Wanted, install_modes: t.Sequence[str]) -> str:
+    """Return why an operator cannot be installed with the OperatorGroup that is there; empty when it can."""
+    targets = (group.get("spec") or {}).get("targetNamespaces") or []
+    asked = list(wanted.target_namespaces or ())
+    if asked and sorted(targets) != sorted(asked):
+        which = f"targets {targets or 'all namespaces'}, wanted are {asked}"
+        return f"{which}; it may serve other operators and is not changed."
+    watched = tuple(filter(None, targets)) or watched_by(None, group)
+    lacking = unwatched(wanted, watched, install_modes, wanted.namespace)
+    if lacking:
+        return (
+            f"targets {', '.join(watched or ())}, and the operator must watch {lacking}; the group may serve other "
+            "operators and is not changed."
+        )
+    mode = install_mode(targets, wanted.namespace, bool((group.get("spec") or {}).get("selector")))
+    if install_modes and mode not in install_modes:
+        return (
+            f"asks for install mode {mode}, the operator supports only {', '.join(install_modes)}. Use another "
+            "namespace, or change the group's targetNamespaces."
+        )
+    return ""
+
+
+def _new_group(wanted: Wanted, install_modes: t.Sequence[str]) -> GroupDecision:
+    """Decide for a namespace without an OperatorGroup."""
+    where = f"operators[{wanted.package}]"
     targets = list(wanted.target_namespaces or ())
     if not targets and install_modes and "AllNamespaces" not in install_modes:
         targets = [wanted.namespace]

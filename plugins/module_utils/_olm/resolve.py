@@ -165,19 +165,6 @@ def resolve(manifest: Object, wanted: Wanted) -> tuple[Target | None, list[str]]
         elsewhere = _channels_with(channels.values(), wanted)
         hint = f" It is in channel {', '.join(elsewhere)}." if elsewhere else ""
         return None, [f"{where}: {problem} in channel {name}; there are: {_versions(entries, wanted)}.{hint}"]
-    warnings = [
-        f"{what} is deprecated: {text}"
-        for what, text in (
-            (f"package {wanted.package}", (status.get("deprecation") or {}).get("message")),
-            (f"channel {name}", (channel.get("deprecation") or {}).get("message")),
-            *(
-                (entry["name"], (entry.get("deprecation") or {}).get("message"))
-                for entry in channel.get("entries") or []
-                if entry["name"] == chosen[0]
-            ),
-        )
-        if text
-    ]
     return (
         Target(
             channel=t.cast(str, name),
@@ -189,10 +176,18 @@ def resolve(manifest: Object, wanted: Wanted) -> tuple[Target | None, list[str]]
             install_modes=tuple(m["type"] for m in description.get("installModes") or [] if m.get("supported")),
             min_kube_version=description.get("minKubeVersion"),
             owned_crds=tuple(crd["name"] for crd in owned_crds(description)),
-            warnings=tuple(warnings),
+            warnings=tuple(_deprecations(wanted.package, status, channel, chosen[0])),
         ),
         [],
     )
+
+
+def _deprecations(package: str, status: Object, channel: Object, csv: str) -> list[str]:
+    """Return what the catalog says of deprecated packages, channels and versions."""
+    entries = [entry for entry in channel.get("entries") or [] if entry["name"] == csv]
+    parts = [(f"package {package}", status), (f"channel {channel['name']}", channel), *((csv, e) for e in entries)]
+    texts = [(what, (part.get("deprecation") or {}).get("message")) for what, part in parts]
+    return [f"{what} is deprecated: {text}" for what, text in texts if text]
 
 
 def _choose(entries: list[tuple[str, str]], head: str, wanted: Wanted) -> tuple[tuple[str, str] | None, str]:

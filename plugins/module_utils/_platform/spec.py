@@ -49,45 +49,60 @@ def service_name(platform: str, service: str) -> str:
 
 def input_problems(params: t.Mapping[str, t.Any]) -> list[str]:
     """Return everything that is wrong with the module's options, as the user wrote them."""
-    found = []
     hub = params["managed_by"] == "hub"
-    if hub and params.get("database"):
-        found.append("database: a platform of the Developer Hub operator has the Hub's database; use managed_by: self.")
-    if hub and params.get("migration"):
-        found.append("migration: the Developer Hub operator sets the persistence; use managed_by: self.")
+    found = _hub_problems(params) if hub else []
     if params.get("migration") == "job" and (params.get("database") or {}).get("ca"):
         found.append("migration: the operator's Job has no way to the CA of database.ca; use service.")
-    if hub and params.get("network_policies"):
-        found.append("network_policies: the Developer Hub operator makes its own; they are for managed_by: self.")
     for service in SERVICES:
-        options = params.get(service) or {}
-        if hub and options.get("enabled") is False:
-            found.append(
-                f"{service}.enabled: the Developer Hub operator always makes this service; use managed_by: self."
-            )
-        malformed = template_problems(service, options.get("pod_template") or {})
-        found += malformed
-        replicas = asked_replicas(options)
-        if replicas is not None and replicas < 0:
-            found.append(f"{service}.replicas: {replicas} is less than 0.")
-        if service == "job_service" and (replicas or 0) > 1:
-            found.append("job_service.replicas: the Job Service runs once; only 0 and 1 are possible.")
-        names = [entry.get("name") for entry in options.get("env") or []]
-        if not malformed:
-            template = options.get("pod_template") or {}
-            names += [entry["name"] for entry in (template.get("container") or {}).get("env") or []]
-        for name in names:
-            if not name:
-                found.append(f"{service}.env: an entry has no name.")
-            elif name in OPERATORS_OWN:
-                found.append(f"{service}.env: {name} is set by the operator and cannot be overridden.")
-        for name in sorted({str(n) for n in names if names.count(n) > 1}):
-            found.append(f"{service}.env: {name} is given more than once.")
+        found += _service_problems(service, params.get(service) or {}, hub)
     if not hub and not any((params.get(s) or {}).get("enabled", True) for s in SERVICES):
         found.append("data_index, job_service: at least one of them must be enabled.")
-    broker = (params.get("eventing") or {}).get("broker") or {}
-    if params.get("eventing") and not broker.get("name"):
+    if params.get("eventing") and not (params["eventing"].get("broker") or {}).get("name"):
         found.append("eventing.broker.name: the name of the Broker is missing.")
+    return found + _name_problems(params)
+
+
+def _hub_problems(params: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the options that a platform of the Developer Hub operator does not take."""
+    found = []
+    if params.get("database"):
+        found.append("database: a platform of the Developer Hub operator has the Hub's database; use managed_by: self.")
+    if params.get("migration"):
+        found.append("migration: the Developer Hub operator sets the persistence; use managed_by: self.")
+    if params.get("network_policies"):
+        found.append("network_policies: the Developer Hub operator makes its own; they are for managed_by: self.")
+    return found
+
+
+def _service_problems(service: str, options: t.Mapping[str, t.Any], hub: bool) -> list[str]:
+    """Return what is wrong with the options of one service."""
+    found = []
+    if hub and options.get("enabled") is False:
+        found.append(f"{service}.enabled: the Developer Hub operator always makes this service; use managed_by: self.")
+    template = options.get("pod_template") or {}
+    malformed = template_problems(service, template)
+    found += malformed
+    replicas = asked_replicas(options)
+    if replicas is not None and replicas < 0:
+        found.append(f"{service}.replicas: {replicas} is less than 0.")
+    if service == "job_service" and (replicas or 0) > 1:
+        found.append("job_service.replicas: the Job Service runs once; only 0 and 1 are possible.")
+    names = [entry.get("name") for entry in options.get("env") or []]
+    if not malformed:
+        names += [entry["name"] for entry in (template.get("container") or {}).get("env") or []]
+    for name in names:
+        if not name:
+            found.append(f"{service}.env: an entry has no name.")
+        elif name in OPERATORS_OWN:
+            found.append(f"{service}.env: {name} is set by the operator and cannot be overridden.")
+    for name in sorted({str(n) for n in names if names.count(n) > 1}):
+        found.append(f"{service}.env: {name} is given more than once.")
+    return found
+
+
+def _name_problems(params: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the options that are to name an object and do not."""
+    found = []
     if not _PLATFORM_NAME.match(params["name"]):
         found.append(
             f"name: {params['name']!r} cannot begin the names of the services: "
@@ -95,6 +110,7 @@ def input_problems(params: t.Mapping[str, t.Any]) -> list[str]:
         )
     if not NAMESPACE_NAME.fullmatch(params["namespace"]):
         found.append(f"namespace: {params['namespace']!r} is not the name of a namespace.")
+    broker = (params.get("eventing") or {}).get("broker") or {}
     named = {
         "eventing.broker.name": broker.get("name"),
         "eventing.broker.namespace": broker.get("namespace"),
@@ -222,6 +238,26 @@ def pod_template(options: t.Mapping[str, t.Any], extra: Object, properties: str,
     return t.cast(Object, as_written_back(template))
 
 
+def _service_block(
+    params: t.Mapping[str, t.Any], service: str, database: Database | None, changed: t.Mapping[str, str]
+) -> Object:
+    """Return what we write for one service; empty when that is nothing."""
+    name, options, (_field, suffix) = params["name"], params.get(service) or {}, SERVICES[service]
+    if options.get("enabled") is False:
+        return {}  # the operator deploys whatever has a block, even one that says enabled: false
+    extra = database.pod_template(name, service) if database else {}
+    template = pod_template(options, extra, f"{name}-{suffix}-props", changed.get(service))
+    block: Object = {}
+    if database:
+        persistence: Object = {"postgresql": database.persistence(name, service)}
+        if params.get("migration"):
+            persistence["dbMigrationStrategy"] = params["migration"]
+        block = {"enabled": True, "persistence": persistence}
+    if template:
+        block["podTemplate"] = template
+    return block
+
+
 def desired(
     params: t.Mapping[str, t.Any],
     database: Database | None,
@@ -234,23 +270,8 @@ def desired(
     """
     name, namespace = params["name"], params["namespace"]
     spec: Object = {}
-    services: Object = {}
-    for service, (field, suffix) in SERVICES.items():
-        options = params.get(service) or {}
-        if options.get("enabled") is False:
-            continue  # the operator deploys whatever has a block, even one that says enabled: false
-        extra = database.pod_template(name, service) if database else {}
-        template = pod_template(options, extra, f"{name}-{suffix}-props", changed.get(service))
-        block: Object = {}
-        if database:
-            persistence: Object = {"postgresql": database.persistence(name, service)}
-            if params.get("migration"):
-                persistence["dbMigrationStrategy"] = params["migration"]
-            block = {"enabled": True, "persistence": persistence}
-        if template:
-            block["podTemplate"] = template
-        if block:
-            services[field] = block
+    blocks = {field: _service_block(params, service, database, changed) for service, (field, _) in SERVICES.items()}
+    services = {field: block for field, block in blocks.items() if block}
     if services:
         spec["services"] = services
     broker = (params.get("eventing") or {}).get("broker")

@@ -187,6 +187,57 @@ def _held(verdicts: t.Mapping[str, Verdict], view: _View, needs: Needs | None) -
     return held
 
 
+@dataclasses.dataclass
+class _Round:
+    """Looks at the world again and again, and keeps what the last look has shown."""
+
+    session: Session
+    world: World
+    judge: _Judge
+    evaluate: Evaluate
+    act: t.Callable[[Snapshot], None] | None
+    follow: t.Callable[[Snapshot], t.Iterable[Source]] | None
+    needs: Needs | None
+    judged: t.Mapping[str, Verdict] = dataclasses.field(default_factory=dict)
+    view: _View = dataclasses.field(default_factory=lambda: _View({}, True, set()))
+
+    def __post_init__(self) -> None:
+        self._connection = _Connection(self.session)
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The verdicts on the targets, and on what cannot be read."""
+        return {**self.judged, **self.view.troubles}
+
+    def look(self) -> tuple[str, float]:
+        """Judge what is known now; return the overall state and when (monotonic) to look again."""
+        now = time.monotonic()
+        self.view = view = self._connection.judge(self.world, now)
+        unheard = self.world.unheard()
+        if view.sees:
+            self.judge.restart(now)
+            if self.follow and not unheard:
+                self.world.watch(self.follow(self.world.snapshot))
+                unheard = self.world.unheard()
+        if view.sees and (not unheard or (self.needs and unheard <= view.sick)):
+            state, next_look = self._judge_targets()
+        else:
+            state, next_look = self.judge.settle(view.troubles, now) if view.troubles else (PENDING, now + RECHECK)
+            next_look = min(next_look, self._connection.next_look(now))
+        if view.sick:  # before it is reported, too
+            state, next_look = (PENDING if state == READY else state), min(next_look, now + OFFLINE_TOLD)
+        return state, next_look
+
+    def _judge_targets(self) -> tuple[str, float]:
+        if self.act and not (self.view.troubles or self.view.sick):
+            self.act(self.world.snapshot)
+        now = time.monotonic()  # what `act` did may have taken long
+        self.world.question()
+        self.judged = _held(self.evaluate(self.world.snapshot), self.view, self.needs)
+        self.judge.keep(self.verdicts, now)
+        return self.judge.settle(self.verdicts, now)
+
+
 def wait(
     session: Session,
     sources: t.Iterable[Source],
@@ -203,8 +254,8 @@ def wait(
 
     `act` runs before each evaluation and may write (approve a plan, say); what it raises ends the wait. `follow` names
     further sources once objects tell of them, such as the pods of a Deployment. `needs` names the sources that a target
-    is judged on (all of them without it). `polls` ask what no watch tells. `progress`
-    receives every new entry of the timeline; by default it goes to the action plugin, which shows it.
+    is judged on (all of them without it). `polls` ask what no watch tells. `progress` receives every new entry of the
+    timeline; by default it goes to the action plugin, which shows it.
 
     While the API server does not answer nothing is concluded from what it said before; while a source alone cannot be
     read (a CRD whose conversion webhook is down, say), nothing about the targets that need it.
@@ -214,44 +265,18 @@ def wait(
     before = Counter(session.requests)
     world = World(session)
     judge = _Judge(started, progress or session.report)
-    connection = _Connection(session)
-    judged: t.Mapping[str, Verdict] = {}
-    view = _View({}, True, set())
-
-    def ended(phase: str, now: float) -> Result:
-        requests = dict(Counter(session.requests) - before)
-        return Result(phase, {**judged, **view.troubles}, now - started, judge.timeline, world.snapshot, requests)
-
+    current = _Round(session, world, judge, evaluate, act, follow, needs)
     try:
         world.watch(sources)
         world.poll(polls)
-        next_look = started
-        while True:
+        state, next_look = PENDING, started
+        while state == PENDING:
             world.take(min(next_look, deadline))
-            now = time.monotonic()
-            view = connection.judge(world, now)
-            unheard = world.unheard()
-            if view.sees:
-                judge.restart(now)
-                if follow and not unheard:
-                    world.watch(follow(world.snapshot))
-                    unheard = world.unheard()
-            if view.sees and (not unheard or (needs and unheard <= view.sick)):
-                if act and not (view.troubles or view.sick):
-                    act(world.snapshot)
-                    now = time.monotonic()
-                world.question()
-                judged = _held(evaluate(world.snapshot), view, needs)
-                judge.keep({**judged, **view.troubles}, now)
-                state, next_look = judge.settle({**judged, **view.troubles}, now)
-            else:
-                state, next_look = judge.settle(view.troubles, now) if view.troubles else (PENDING, now + RECHECK)
-                next_look = min(next_look, connection.next_look(now))
-            if view.sick:  # before it is reported, too
-                state, next_look = (PENDING if state == READY else state), min(next_look, now + OFFLINE_TOLD)
-            if state != PENDING:
-                return ended(state, now)
-            if now >= deadline:
-                return ended(TIMED_OUT, now)
+            state, next_look = current.look()
+            if state == PENDING and time.monotonic() >= deadline:
+                state = TIMED_OUT
+        requests = dict(Counter(session.requests) - before)
+        elapsed = time.monotonic() - started
+        return Result(state, current.verdicts, elapsed, judge.timeline, world.snapshot, requests)
     finally:
         world.stop()
