@@ -32,7 +32,7 @@ MAX_REQUESTS = 15  # of one diagnosis
 PAGE = 100  # objects that are read of any list
 ANY = "*"  # key of the step for a kind that has none of its own
 
-Step = t.Callable[["Reader", Object], Cause | None]
+Step = t.Callable[["Reader", Object], "Cause | None"]
 
 
 class Reader:

@@ -323,7 +323,7 @@ def test_an_operator_group_that_changes_under_an_installed_operator(cluster: Olm
     time.sleep(OLM_PAUSES)
     cluster.delete("OperatorGroup", "second", home)
     healed = ok(cluster.call(wanted))  # alone OLM was seen to take 225 s
-    assert not healed.result["changed"]
+    assert healed.result["changed"] == bool(healed.writes)  # a touch counts, where OLM did not look by itself
     assert {write.partition("?")[0] for write in healed.writes} <= {f"patch {where(CSV, home, csv)}"}
 
 
