@@ -447,7 +447,7 @@ def test_a_trouble_is_told_by_its_cause_and_in_time(bad: t.Any, name: str) -> No
     assert answer["failed"], answer
     assert answer["wait"]["reason"] == reason, answer["msg"]
     assert text in answer["msg"]
-    assert "What to do:" in answer["msg"]
+    assert "Remedy:" in answer["msg"]
     assert "Authentication" not in answer["msg"]
     assert len(answer["msg"].splitlines()) <= 15
     # These two may heal for longer than the wait lasts (docs/terminal-states.md): the cause is named at the timeout.

@@ -47,7 +47,7 @@ def test_a_migration_that_runs_fails_is_mended_and_is_deleted(cluster: PlatformC
     with cluster.setting(**{"services__db-migrator__fail": "no room left"}):
         done = cluster.call(namespace, **options)
         assert naive_succeed(cluster.there(PLATFORM, "mig", namespace))
-        ended(done, "failed", "MigrationFailed", "delete the Job")
+        ended(done, "failed", "MigrationFailed", "delete Job")
         assert done.result["wait"]["phase"] == "failed"  # not timed out
         again = cluster.call(namespace, **options)  # it is never tried again by the operator
         assert again.ending == "failed"
