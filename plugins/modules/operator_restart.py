@@ -91,13 +91,13 @@ requests:
 
 import typing as t
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.explain import diagnose
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.client import auth_argument_spec, new_module
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import csv as olm_csv
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import WaitFailed
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.module import run
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.engine import wait
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Verdict
@@ -118,7 +118,9 @@ def restart(module: t.Any, session: Session) -> dict[str, t.Any]:
     names = olm_csv.deployments_of(csv)
     owned = outdated.pods_of(session.list(k.POD, namespace), names)
     old = owned if to_come else outdated.outdated(owned, crds)
-    result = {"changed": bool(old), "restarted": [pod["metadata"]["name"] for pod in old]}
+    call = Call(module, session, diagnose)
+    call.changed = bool(old)
+    result = call.result(restarted=[pod["metadata"]["name"] for pod in old])
     if module.check_mode:
         return result
     for pod in old:
@@ -135,9 +137,7 @@ def restart(module: t.Any, session: Session) -> dict[str, t.Any]:
         return {name: rolled_out(snapshot.get(k.DEPLOYMENT, name, namespace)) for name in names}
 
     sources = [Source(k.POD, namespace), Source(k.DEPLOYMENT, namespace)]
-    ended = wait(session, sources, judge, timeout=module.params["wait_timeout"])
-    if ended.phase != READY:
-        raise WaitFailed(ended, f"operator {package} to be available after its restart", changed=bool(old))
+    ended = call.wait(f"operator {package} to be available after its restart", sources, judge)
     return {**result, "elapsed": round(ended.elapsed, 2), "timeline": ended.timeline}
 
 

@@ -140,16 +140,6 @@ def judge_platform(platform: Object | None, backstage: Object | None, names: Nam
     return Verdict.ready(f"owned by Backstage {names.name}")
 
 
-def judge_gone(obj: Object | None) -> Verdict:
-    """Judge a removal."""
-    if obj is None:
-        return Verdict.ready("gone")
-    left = obj["metadata"].get("finalizers") or []
-    if left:
-        return Verdict.pending("Finalizers", f"waits for finalizer {', '.join(left)}")
-    return Verdict.pending("Deleting", "still there")
-
-
 def stuck_in_foreground(backstage: Object | None) -> bool:
     """Tell whether a Backstage is being deleted in the foreground: that never ends, its operator recreates children."""
     metadata = (backstage or {}).get("metadata") or {}

@@ -14,6 +14,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub.state impor
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, created_by_us
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.gone import judge_gone
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Result, Verdict
@@ -102,7 +103,7 @@ def until_claim_gone(call: Call, state: HubState, facts: Facts) -> Facts:
     target = f"PersistentVolumeClaim {name}"
 
     def judge(snapshot: Snapshot) -> dict[str, Verdict]:
-        return {target: hub_judge.judge_gone(snapshot.get(k.PVC, name, namespace))}
+        return {target: judge_gone(snapshot.get(k.PVC, name, namespace))}
 
     ended = call.wait(
         f"{target} to be gone",
@@ -132,7 +133,7 @@ def judge_removal(state: HubState, snapshot: Snapshot) -> dict[str, Verdict]:
     for kind, name in removed_parts(state):
         obj = snapshot.get(kind, name, state.names.namespace)
         counts = kind == state.backstage_kind or state.owns(obj)
-        verdicts[f"{kind.kind} {name}"] = hub_judge.judge_gone(obj if counts else None)
+        verdicts[f"{kind.kind} {name}"] = judge_gone(obj if counts else None)
     return verdicts
 
 

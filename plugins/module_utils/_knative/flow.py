@@ -14,6 +14,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._release.products import EVENTING_WEBHOOK
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.gone import judge_gone
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import READY, Result, Verdict
@@ -169,9 +170,7 @@ def until_gone(call: Call, found: Found) -> Result:
 
     def judge(snapshot: Snapshot) -> dict[str, Verdict]:
         return {
-            component.title: knative_judge.judge_gone(
-                component, snapshot.get(component.kind, component.name, component.namespace)
-            )
+            component.title: judge_gone(snapshot.get(component.kind, component.name, component.namespace))
             for component, _rest in found.values()
         }
 

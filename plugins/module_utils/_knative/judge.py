@@ -183,16 +183,6 @@ def text_of(found: t.Mapping[str, t.Any]) -> str:
     return ": ".join(part for part in (found.get("reason"), found.get("message")) if part)
 
 
-def judge_gone(component: Component, obj: Object | None) -> Verdict:
-    """Judge a removal; the message names the finalizers that are left and who takes them off."""
-    if obj is None:
-        return Verdict.ready("gone")
-    left = obj["metadata"].get("finalizers") or []
-    if not left:
-        return Verdict.pending("Deleting", "is being deleted")
-    return Verdict.pending("Finalizers", "waits for finalizer " + ", ".join(left))
-
-
 def removal_problems(component: Component, users: t.Iterable[Object]) -> list[str]:
     """Return what keeps a component from being removed: objects that need it to work, or to be deleted themselves."""
     by_kind: dict[str, list[str]] = {}

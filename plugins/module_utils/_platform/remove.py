@@ -15,6 +15,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.explain import causes
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.platform import Platform, title
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.gone import judge_gone
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.source import Source
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Verdict
@@ -43,7 +44,7 @@ def remove(wanted: Platform) -> Object:
         timeline = wanted.call.wait(
             f"{wanted} to be gone",
             sources,
-            lambda snapshot: judge_gone(wanted, snapshot, uid),
+            lambda snapshot: judge_removal(wanted, snapshot, uid),
             causes=lambda ended: causes(wanted, ended),
         ).timeline
     return {"leftovers": clear(wanted, live), "timeline": timeline}
@@ -65,13 +66,10 @@ def may_be_removed(wanted: Platform, live: Object) -> bool:
     return True
 
 
-def judge_gone(wanted: Platform, snapshot: Snapshot, uid: str | None) -> dict[str, Verdict]:
+def judge_removal(wanted: Platform, snapshot: Snapshot, uid: str | None) -> dict[str, Verdict]:
     """Judge whether the platform with this uid, and its services, are gone."""
     live = snapshot.get(k.SONATAFLOW_PLATFORM, wanted.name, wanted.namespace)
-    platform = Verdict.ready("gone")
-    if live is not None and live["metadata"].get("uid") == uid:
-        finalizers = ", ".join(live["metadata"].get("finalizers") or []) or "none"
-        platform = Verdict.pending("Deleting", f"finalizers: {finalizers}")
+    platform = judge_gone(live if live is not None and live["metadata"].get("uid") == uid else None)
     names = {platform_spec.service_name(wanted.name, service) for service in platform_spec.SERVICES}
     left = [item["metadata"]["name"] for item in snapshot.list(k.DEPLOYMENT) if item["metadata"]["name"] in names]
     pods = [

@@ -6,6 +6,7 @@ import types
 
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._run import flow
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.verdict import Result
 from ansible_collections.rhdh.orchestrator.plugins.modules import operator_restart
@@ -34,6 +35,8 @@ def deployment(ready):
 
 class Cluster:
     """A session with an operator whose manager has the given pods."""
+
+    check_mode = False
 
     def __init__(self, pods, ready):
         condition = {"type": "Established", "status": "True", "lastTransitionTime": SERVED}
@@ -66,7 +69,7 @@ def run(monkeypatch):
             waits.append(True)
             return Result("ready", {}, 1.0, [], Snapshot({}))
 
-        monkeypatch.setattr(operator_restart, "wait", waited)
+        monkeypatch.setattr(flow, "wait", waited)
         cluster = Cluster(pods, ready)
         params = {"package": "logic", "apis": [API], "apis_expected": False, "wait": wait, "wait_timeout": 5}
         module = types.SimpleNamespace(params=params, check_mode=check_mode)

@@ -12,6 +12,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import judg
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import refusals as hub_refusals
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import spec as hub_spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._release import lookup as release_lookup
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.gone import judge_gone
 
 from tests.recorded import load
 
@@ -264,8 +265,8 @@ def test_the_database_and_the_workload_follow_the_spec() -> None:
 
 
 def test_gone() -> None:
-    assert hub_judge.judge_gone(None).state == "ready"
-    assert "f1" in hub_judge.judge_gone({"metadata": {"finalizers": ["f1"]}}).message
+    assert judge_gone(None).state == "ready"
+    assert "f1" in judge_gone({"metadata": {"finalizers": ["f1"]}}).message
 
 
 def test_a_platform_is_let_go_of_and_had_back() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative import judge as knative_judge
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._knative.judge import EVENTING, SERVING
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.gone import judge_gone
 
 from tests.recorded import load
 
@@ -54,7 +55,7 @@ def test_ready_being_deleted_is_not_ready() -> None:
     (obj,) = load("serverless/ke-ready.yaml")
     obj["metadata"]["deletionTimestamp"] = "2026-11-23T16:00:00Z"
     assert knative_judge.judge(EVENTING, obj).state == "pending"
-    assert "knative-eventing-openshift" in knative_judge.judge_gone(EVENTING, obj).message
+    assert "knative-eventing-openshift" in judge_gone(obj).message
 
 
 def test_webhook_needs_a_ready_replica_of_its_generation() -> None:
