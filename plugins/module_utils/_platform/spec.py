@@ -270,7 +270,7 @@ def desired(
     """
     name, namespace = params["name"], params["namespace"]
     spec: Object = {}
-    blocks = {field: _service_block(params, service, database, changed) for service, (field, _) in SERVICES.items()}
+    blocks = {SERVICES[service][0]: _service_block(params, service, database, changed) for service in SERVICES}
     services = {field: block for field, block in blocks.items() if block}
     if services:
         spec["services"] = services
