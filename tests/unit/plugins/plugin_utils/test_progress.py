@@ -166,7 +166,7 @@ def test_what_a_module_tells_is_shown_while_it_runs(private, monkeypatch):
     reporter.tell(entry(2, "a", "ready", "Ready"))
     started = time.monotonic()
     follower.finish()
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 10
     assert shown == ["    1s  a: R", "    2s  a: Ready"]
     assert not follower.is_alive()
     assert not reporter.heard()

@@ -148,6 +148,6 @@ def test_a_repair_counts_as_a_change():
 
 
 def test_the_time_of_a_call_is_that_of_its_options():
-    one = call(timeout=5)
-    assert 4 < one.left() <= 5
-    assert one.elapsed < 1
+    one = call(timeout=500)
+    assert 400 < one.left() <= 500
+    assert one.elapsed < 100

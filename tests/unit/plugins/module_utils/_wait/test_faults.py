@@ -311,9 +311,9 @@ def test_a_refusal_beyond_its_grace_ends_the_wait(api, monkeypatch, code):
     monkeypatch.setattr(wait_engine, "REFUSAL_GRACE", 0.4)
     monkeypatch.setattr(wait_watch, "POLL", 0.1)
     api.refuse[CSV] = code
-    result = wait_engine.wait(api.session, SOURCES, until("Done"), timeout=20)
+    result = wait_engine.wait(api.session, SOURCES, until("Done"), timeout=60)
     assert (result.phase, result.reason) == (verdicts.FAILED, {401: "Unauthorized", 403: "Forbidden"}[code])
-    assert 0.4 <= result.elapsed < 6
+    assert 0.4 <= result.elapsed < 30
 
 
 def test_a_request_is_sent_again_while_good_credentials_are_refused_for_a_moment(api):
@@ -476,7 +476,7 @@ def test_a_server_that_takes_connections_and_is_silent_gets_no_more_time(api, sh
     begun = time.monotonic()
     with pytest.raises(kube_errors.ApiError):
         api.session.get(CONFIG_MAP, "one", "ns")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 25  # of the 30 that its answer would take
     result = wait_engine.wait(api.session, SOURCES, until("Done"), timeout=0.2)
     assert (result.phase, result.reason) == (verdicts.TIMED_OUT, "Unreachable")
     assert result.blind
@@ -524,9 +524,9 @@ def test_a_dead_conversion_webhook_is_named_and_the_others_are_judged(api, told_
         }
 
     needs = {"one": SOURCES, "knative": [sick]}.__getitem__
-    result = wait_engine.wait(api.session, [*SOURCES, sick], evaluate, timeout=20, needs=needs)
+    result = wait_engine.wait(api.session, [*SOURCES, sick], evaluate, timeout=60, needs=needs)
     assert (result.phase, result.reason) == (verdicts.FAILED, "Broken")
-    assert result.elapsed < 10
+    assert result.elapsed < 30
     trouble = result.verdicts[str(sick)]
     assert (trouble.state, trouble.reason) == (verdicts.PENDING, "Unavailable")
     assert "conversion webhook of CustomResourceDefinition knativeservings.operator.knative.dev" in trouble.message
