@@ -216,6 +216,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import move as database_move
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import options as database_options
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import script as job_script
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database.inputs import input_problems
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._diagnose.explain import diagnose
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import spec as hub_spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
@@ -396,15 +397,7 @@ class Work:
         """Refuse a Secret or a CA that cannot work, and a Hub that stands in the way; all problems at once."""
         wrong = self.hub_problems()
         if self.given:
-            wrong += database_options.secret_problems(
-                self.session.get(k.SECRET, self.database.secret, self.namespace), self.database
-            )
-        ca = self.database.ca
-        if ca:
-            kind = k.CONFIG_MAP if ca.kind == "config_map" else k.SECRET
-            wrong += database_options.certificate_problems(
-                self.session.get(kind, ca.name, self.namespace), ca, self.namespace
-            )
+            wrong += input_problems(self.session, self.database)
         if wrong:
             raise InputError(wrong)
 

@@ -11,8 +11,8 @@ import typing as t
 from pathlib import Path
 
 import yaml
+from generated import ROOT, keep
 
-ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- variables: written by make docs -->", "<!-- end of variables -->"
 
 
@@ -58,15 +58,8 @@ def readme(role: Path) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run the command line."""
-    stale = []
-    for role in sorted(path.parents[1] for path in ROOT.glob("roles/*/meta/argument_specs.yml")):
-        file, wanted = role / "README.md", readme(role)
-        if not file.exists() or file.read_text(encoding="utf-8") != wanted:
-            stale.append(str(file.relative_to(ROOT)))
-            if "--check" not in arguments:
-                file.write_text(wanted, encoding="utf-8")
-    print("\n".join(stale) or "every table is up to date")
-    return 1 if stale and "--check" in arguments else 0
+    roles = sorted(path.parents[1] for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
+    return keep({role / "README.md": readme(role) for role in roles}, arguments)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 import typing as t
 from pathlib import Path
 
+from generated import keep
 from schedule import MEASURED
 from steps import OUT, ROOT, every
 
@@ -46,16 +47,8 @@ def main(arguments: list[str]) -> int:
     """Run the command line."""
     if "--take" in arguments:
         take()
-    text = FILE.read_text(encoding="utf-8")
-    before, _mark, rest = text.partition(BEGIN)
-    wanted = before + table(_seconds(MEASURED)) + rest.partition(END)[2]
-    if text == wanted:
-        return 0
-    if "--check" in arguments:
-        print(f"{FILE.relative_to(ROOT)}: the table of steps is not up to date")
-        return 1
-    FILE.write_text(wanted, encoding="utf-8")
-    return 0
+    before, _mark, rest = FILE.read_text(encoding="utf-8").partition(BEGIN)
+    return keep({FILE: before + table(_seconds(MEASURED)) + rest.partition(END)[2]}, arguments)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from generated import ROOT, keep
+
 FILE = ROOT / "docs" / "terminal-states.md"
 MODULE = "ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table"
 HEAD = """\
@@ -105,15 +106,7 @@ def render(states: t.Sequence[t.Any], hints: t.Sequence[tuple[str, str, str]]) -
 def main(arguments: list[str]) -> int:
     """Run the command line."""
     table = load()
-    wanted = render(table.STATES, table.HINTS)
-    if FILE.exists() and FILE.read_text(encoding="utf-8") == wanted:
-        print(f"{FILE.relative_to(ROOT)} is up to date")
-        return 0
-    if "--check" in arguments:
-        print(f"{FILE.relative_to(ROOT)} is not up to date: run make docs")
-        return 1
-    FILE.write_text(wanted, encoding="utf-8")
-    return 0
+    return keep({FILE: render(table.STATES, table.HINTS)}, arguments)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def delete(call: Call, state: HubState, kind: k.Kind, obj: Object) -> None:
     """Delete an object of the namespace, unless it was replaced by another of its name."""
     name = obj["metadata"]["name"]
     call.session.delete(kind, name, state.names.namespace, uid=obj["metadata"]["uid"])
-    call.record(state.title(kind, name), obj, {})
+    call.record(kind.title(state.names.namespace, name), obj, {})
 
 
 def is_kept(secret: Object) -> bool:
@@ -65,7 +65,7 @@ def keep_password(call: Call, state: HubState, secret: Object) -> None:
         patch = {"metadata": {"ownerReferences": None, "labels": labels}}
         call.session.patch(k.SECRET, name, state.names.namespace, patch)
     before = {"ownerReferences": secret["metadata"].get("ownerReferences") or []}
-    call.record(state.title(k.SECRET, name), before, {"ownerReferences": [], "labels": labels})
+    call.record(k.SECRET.title(state.names.namespace, name), before, {"ownerReferences": [], "labels": labels})
 
 
 def remove_rest(call: Call, state: HubState, facts: Facts) -> Facts:

@@ -89,7 +89,3 @@ class HubState:
             "api_version": self.backstage_kind.api_version,
             "action": action,
         }
-
-    def title(self, kind: k.Kind, name: str) -> str:
-        """Return how diffs call an object of the namespace."""
-        return f"{kind.kind} {self.names.namespace}/{name}"

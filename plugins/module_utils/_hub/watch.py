@@ -17,7 +17,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub.state import Facts, HubState, with_timing
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import TOUCHED, Object, condition
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, condition
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redact_text
@@ -120,13 +120,8 @@ class Watcher:
     def _touch(self) -> bool:
         """Annotate the Backstage: any change of it makes the operator retry at once."""
         names, kind = self._state.names, self._state.backstage_kind
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        patch = {"metadata": {"annotations": {TOUCHED: stamp}}}
-        return self._call.repair(
-            f"make the Developer Hub operator retry Backstage {names.name} before its back-off is over",
-            lambda: self._call.session.patch(kind, names.name, names.namespace, patch),
-            f"patch on {kind.plural} in {names.namespace}",
-        )
+        what = f"make the Developer Hub operator retry Backstage {names.name} before its back-off is over"
+        return self._call.touch(what, kind, names.name, names.namespace)
 
     def _exists(self, kind: str, name: str) -> bool:
         """Tell whether what the operator missed is there now: an object, or a kind in the version `name`."""

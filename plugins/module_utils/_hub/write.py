@@ -60,7 +60,7 @@ def write_plugins(call: Call, state: HubState, facts: Facts) -> bool:
         outcome["replaced"] = state.plugins.replaced if state.plugins else []
         warn_of_plugins(call, state)
     shown = {} if before is None else {hub_plugins.KEY: before}
-    call.record(state.title(k.CONFIG_MAP, name), shown, {hub_plugins.KEY: after})
+    call.record(k.CONFIG_MAP.title(state.names.namespace, name), shown, {hub_plugins.KEY: after})
     return True
 
 
@@ -121,7 +121,7 @@ def write_backstage(call: Call, state: HubState, plugins_changed: bool, facts: F
             change = call.session.ensure(state.backstage_kind, wanted, force=call.params["force_conflicts"])
             facts["backstage"] = state.outcome(change.action)
             state.backstage = after = change.after
-        call.record(state.title(state.backstage_kind, state.names.name), live, after)
+        call.record(state.backstage_kind.title(state.names.namespace, state.names.name), live, after)
     except ApiError as exc:
         refused = refusal(state, exc)
         if refused is None:
@@ -193,7 +193,7 @@ def release_platform(call: Call, state: HubState, facts: Facts) -> Facts:
         facts = until_seen(call, state, facts)
         read, written = call.session.revise(state.platform_kind, live, lambda now: hub_refusals.release(now, uid))
         before, after = (obj["metadata"].get("ownerReferences") for obj in (read, written))
-    title = state.title(state.platform_kind, hub_spec.PLATFORM)
+    title = state.platform_kind.title(state.names.namespace, hub_spec.PLATFORM)
     call.record(title, {"ownerReferences": before or []}, {"ownerReferences": after or []})
     return {**facts, "released": [f"SonataFlowPlatform {hub_spec.PLATFORM}"]}
 

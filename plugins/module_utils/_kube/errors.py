@@ -60,7 +60,7 @@ class ApiError(Exception):
 
     @property
     def conflict(self) -> bool:
-        """Somebody else changed the object, or owns the field."""
+        """Another client changed the object, or another manager owns the field."""
         return self.status == 409
 
     @property

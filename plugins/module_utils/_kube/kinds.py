@@ -48,6 +48,10 @@ class Kind(t.NamedTuple):
         parts += [part for part in (self.plural, name, subresource) if part]
         return "/".join(parts)
 
+    def title(self, namespace: str | None, name: str) -> str:
+        """Return how messages and diffs call an object of the kind."""
+        return f"{self.kind} {namespace}/{name}" if namespace else f"{self.kind} {name}"
+
     def at(self, version: str) -> Kind:
         """The same kind in another API version."""
         return self._replace(version=version)

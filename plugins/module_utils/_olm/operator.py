@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import (
     CREATED_LABEL,
     Object,
@@ -209,8 +208,3 @@ def as_installed(csv: Object, channel: str) -> Target:
     owned = tuple(crd["name"] for crd in olm_csv.owned_crds(csv["spec"]))
     modes = tuple(m["type"] for m in csv["spec"].get("installModes") or [] if m.get("supported"))
     return Target(channel, name, version, ((name, version),), name, None, modes, None, owned)
-
-
-def title(kind: k.Kind, namespace: str | None, name: str) -> str:
-    """Return how messages and diffs call an object."""
-    return f"{kind.kind} {namespace}/{name}" if namespace else f"{kind.kind} {name}"

@@ -16,7 +16,6 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.csv import 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator import (
     Operator,
     subscription_body,
-    title,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.resolve import Target
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.view import View
@@ -62,7 +61,7 @@ class Repair:
         if not self._session.check_mode:
             self._session.patch(k.INSTALL_PLAN, plan, operator.namespace, patch, subresource="status")
         before, after = {"phase": "Failed"}, {"phase": "Installing"}
-        self._call.record(title(k.INSTALL_PLAN, operator.namespace, plan), before, after)
+        self._call.record(k.INSTALL_PLAN.title(operator.namespace, plan), before, after)
 
     def _delete_subscription(self, operator: Operator, subscription: Object) -> None:
         """Delete a dead Subscription with the CSVs that have to go, and wait until OLM has forgotten them."""

@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import TOUCHED, Object
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import approval as olm_approval
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import csv as olm_csv
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm import judge as olm_judge
@@ -25,7 +25,6 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator im
     Operator,
     Options,
     as_installed,
-    title,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.pods import Pods
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.prepare import Preparation
@@ -219,12 +218,8 @@ class Run:
         if operator.touched_at:  # the first time is only noted: OLM may be about to see it by itself
             metadata = sleeper["metadata"]
             name, namespace = metadata["name"], metadata["namespace"]
-            patch = {"metadata": {"annotations": {TOUCHED: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}}
-            self.call.repair(
-                f"make OLM look at {title(kind, namespace, name)} again before its pause is over",
-                lambda: self.session.patch(kind, name, namespace, patch),
-                f"patch on {kind.plural}",
-            )
+            what = f"make OLM look at {kind.title(namespace, name)} again before its pause is over"
+            self.call.touch(what, kind, name, namespace)
         operator.touched_at = now
 
     def _replace(self, operator: Operator, plan: Object) -> None:
@@ -245,7 +240,7 @@ class Run:
                 raise
             return  # it has changed meanwhile: looked at again when the change arrives
         operator.replaced.append(metadata["name"])
-        self.call.record(title(k.INSTALL_PLAN, operator.namespace, metadata["name"]), {"present": True}, {})
+        self.call.record(k.INSTALL_PLAN.title(operator.namespace, metadata["name"]), {"present": True}, {})
 
     def _approve(self, operator: Operator, plan: Object, decision: olm_approval.Approval) -> None:
         metadata = plan["metadata"]

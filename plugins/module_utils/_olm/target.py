@@ -87,8 +87,8 @@ def _without_catalog(operator: Operator, wanted: Wanted, state: str, channel: st
         version = operator.csv["spec"].get("version") or ""
         if semver.in_range(version, wanted.version_range):
             operator.warnings.append(
-                f"catalog {wanted.catalog} is not READY but {state}, so it cannot be told whether there is "
-                f"something newer than {version}"
+                f"catalog {wanted.catalog} is not READY but {state}, so it is not known whether there is a newer "
+                f"version than {version}"
             )
             return as_installed(operator.csv, channel), []
     planned = as_planned(wanted, operator.subscription)

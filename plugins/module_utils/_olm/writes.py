@@ -10,7 +10,6 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kin
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._olm.operator import (
     Operator,
-    title,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 
@@ -24,7 +23,7 @@ class Writes:
     def delete(self, operator: Operator, kind: k.Kind, name: str, uid: str | None = None) -> None:
         """Delete an object of an operator's namespace, if it is still the one that was read."""
         self._call.session.delete(kind, name, operator.namespace, uid=uid or operator.uids.get(name))
-        self._call.record(title(kind, operator.namespace, name), {"present": True}, {})
+        self._call.record(kind.title(operator.namespace, name), {"present": True}, {})
 
     def ensure(self, kind: k.Kind, body: Object) -> None:
         """Apply an object."""
@@ -34,4 +33,4 @@ class Writes:
         if written.changed:
             before = {"spec": written.before.get("spec")} if written.before else {}
             after = {"spec": written.after.get("spec")}
-            self._call.record(title(kind, metadata.get("namespace"), metadata["name"]), before, after)
+            self._call.record(kind.title(metadata.get("namespace"), metadata["name"]), before, after)

@@ -55,12 +55,14 @@ class Platform:
         return f"SonataFlowPlatform {self.namespace}/{self.name}"
 
     def broker(self) -> tuple[str, str] | None:
+        """Return name and namespace of the Broker: that of the options, else that of the platform; None without one."""
         given = (self.params.get("eventing") or {}).get("broker")
         if given:
             return given["name"], given.get("namespace") or self.namespace
         return platform_parts.broker_of(self.after or self.before)
 
     def by_job(self) -> bool:
+        """Tell whether a Job of the operator migrates the database."""
         return self.params.get("migration") == "job" or platform_parts.migrates_by_job(self.after or self.before)
 
     def off(self) -> list[str]:
@@ -118,12 +120,7 @@ class Platform:
         return [*sources, Source(k.SINK_BINDING, self.namespace, binding)] if homes else []
 
     def may_go_on(self, live: Object, broker: Object | None, jobs: t.Sequence[Object]) -> bool:
-        """Tell whether nothing that we know of keeps the operator from going on, so that waking it helps."""
+        """Tell whether nothing that we know of keeps the operator from going on, so that a touch helps."""
         if self.broker() and not (broker and knative_judge.ready(broker)):
             return False
         return all(ended(job)[0] == "complete" for job in platform_judge.migration_jobs(jobs, live))
-
-
-def title(obj: Object) -> str:
-    """Return how messages and diffs call an object of a namespace."""
-    return f"{obj['kind']} {obj['metadata']['namespace']}/{obj['metadata']['name']}"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import inputs as database_inputs
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import move as database_move
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import options as database_options
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
@@ -23,6 +24,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures im
 
 
 def wanted_database(wanted: Platform) -> database_options.Database:
+    """Return the database that the options describe, or the Hub's. Raises InputError for a wrong description."""
     given = wanted.params["database"]
     if not given:
         return database_options.hub_database(wanted.params["hub_name"], wanted.namespace)
@@ -32,16 +34,8 @@ def wanted_database(wanted: Platform) -> database_options.Database:
     return database_options.describe(given, wanted.namespace)
 
 
-def secret_problems(wanted: Platform, database: database_options.Database) -> list[str]:
-    wrong = database_options.secret_problems(wanted.session.get(k.SECRET, database.secret, wanted.namespace), database)
-    if database.ca:
-        kind = k.CONFIG_MAP if database.ca.kind == "config_map" else k.SECRET
-        holder = wanted.session.get(kind, database.ca.name, wanted.namespace)
-        wrong += database_options.certificate_problems(holder, database.ca, wanted.namespace)
-    return wrong
-
-
 def kind_problems(wanted: Platform) -> list[str]:
+    """Return why a platform cannot be created: its kind is not served, or in another version."""
     try:
         versions = wanted.session.served_versions(k.SONATAFLOW_PLATFORM)
     except ApiError as exc:
@@ -61,6 +55,7 @@ def kind_problems(wanted: Platform) -> list[str]:
 
 
 def cluster_problems(wanted: Platform) -> list[str]:
+    """Return what is in the way of the cluster platform that the options name."""
     found = wanted.session.list(k.SONATAFLOW_CLUSTER_PLATFORM)
     return cluster_platforms.cluster_problems(wanted.cluster, wanted.name, wanted.namespace, found)
 
@@ -111,7 +106,7 @@ def read(wanted: Platform) -> Object | None:
     if not platforms:
         problems += kind_problems(wanted)
     if database is not None and params["database"]:
-        problems += secret_problems(wanted, database)
+        problems += database_inputs.input_problems(session, database)
     if wanted.cluster:
         problems += cluster_problems(wanted)
     if database is not None and live is not None and not problems:

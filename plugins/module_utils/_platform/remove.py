@@ -13,7 +13,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import parts as platform_parts
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import spec as platform_spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.explain import causes
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.platform import Platform, title
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.platform import Platform
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.gone import judge_gone
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
@@ -97,7 +97,7 @@ def clear(wanted: Platform, live: Object) -> list[str]:
             continue  # gone, going, or taken along by the garbage collector
         if platform_parts.belongs(found, live):
             wanted.session.delete(kind, name, namespace, uid=found["metadata"].get("uid"))
-            cleared.append(title({"kind": kind.kind, **found}))
+            cleared.append(kind.title(namespace, name))
     return cleared + clear_clusters(wanted)
 
 

@@ -12,11 +12,11 @@ import typing as t
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.apply import contains
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import TOUCHED, Object, current
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object, current
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import cluster as cluster_platforms
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform import parts as platform_parts
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.ownership import of_operator
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.platform import Patch, Platform, title
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.platform import Patch, Platform
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.write import SETTLE, adopt, refusal
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
@@ -92,8 +92,9 @@ class Repairs:
             kind = k.TRIGGER if item["kind"] == "Trigger" else k.SINK_BINDING
             self.session.delete(kind, metadata["name"], metadata["namespace"], uid=metadata["uid"])
             self._deleted.add(metadata["uid"])
-            self.wanted.cleared = sorted({*self.wanted.cleared, title(item)})
-            self.wanted.call.record(title(item), item, {})
+            title = kind.title(metadata["namespace"], metadata["name"])
+            self.wanted.cleared = sorted({*self.wanted.cleared, title})
+            self.wanted.call.record(title, item, {})
 
     def _trigger_reconcile(self, snapshot: Snapshot, live: Object, now: float) -> None:
         """Touch a platform that the operator failed on: it watches no Brokers or Jobs, and backs off for minutes."""
@@ -115,13 +116,9 @@ class Repairs:
         if (self._touched_at and now - self._touched_at < TOUCH_PAUSE) or self.wanted.touches >= TOUCHES:
             return
         self._touched_at = now
-        patch = {"metadata": {"annotations": {TOUCHED: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}}
-        sent = self.wanted.call.repair(
-            f"make the operator reconcile {kind.kind} {name}",
-            lambda: self.session.patch(kind, name, namespace, patch),
-            f"patch on {kind.plural}",
+        self.wanted.touches += self.wanted.call.touch(
+            f"make the operator reconcile {kind.kind} {name}", kind, name, namespace
         )
-        self.wanted.touches += sent
 
 
 def unless_replaced(write: t.Callable[[], object]) -> None:

@@ -25,7 +25,7 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.owners
     applied_by,
     held_by,
 )
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.platform import Patch, Platform, title
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._platform.platform import Patch, Platform
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.states.table import terminal
 
@@ -44,10 +44,8 @@ def ensure(wanted: Platform, live: Object | None) -> None:
     elif live is not None:
         adopt(wanted, live)
     elif wanted.call.check_mode and wanted.body["spec"]:
-        wanted.action, wanted.call.changed = (
-            "patched",
-            True,
-        )  # once the Developer Hub operator has made it, in the run that this one predicts
+        # Once the Developer Hub operator has created it, in the run that this one predicts.
+        wanted.action, wanted.call.changed = "patched", True
 
 
 def adopt(wanted: Platform, live: Object) -> None:
@@ -170,13 +168,12 @@ def predict(wanted: Platform, live: Object) -> None:
     """In check mode, find what the wait would do: delete what eventing left behind, trigger a reconcile."""
     after, session = wanted.after or live, wanted.session
     if not platform_parts.sends_events(after):
-        left = [
-            item
+        wanted.cleared = [
+            source.kind.title(item["metadata"]["namespace"], item["metadata"]["name"])
             for source in wanted.left_sources(after)
             for item in session.list(source.kind, source.namespace, label_selector=f"app={wanted.name}")
             if platform_parts.belongs(item, live)
         ]
-        wanted.cleared = [title(item) for item in left]
     broker = wanted.broker()
     found = session.get(k.BROKER, *broker) if broker else None
     jobs = session.list(k.JOB, wanted.namespace) if wanted.by_job() else []

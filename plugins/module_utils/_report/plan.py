@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import judge as database_judge
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import move as database_move
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import options as database_options
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._database.inputs import input_problems
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import refusals as hub_refusals
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub import spec as hub_spec
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
@@ -122,11 +123,7 @@ def _database_problems(
         return wrong
     described = database_options.describe(given, namespace)
     try:
-        problems = database_options.secret_problems(session.get(k.SECRET, described.secret, namespace), described)
-        if described.ca:
-            kind = k.CONFIG_MAP if described.ca.kind == "config_map" else k.SECRET
-            holder = session.get(kind, described.ca.name, namespace)
-            problems += database_options.certificate_problems(holder, described.ca, namespace)
+        problems = input_problems(session, described)
     except ApiError as exc:
         if not exc.forbidden:
             raise

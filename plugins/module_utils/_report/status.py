@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._database import move as database_move
@@ -66,13 +65,17 @@ def _platform_facts(session: Session, namespace: str) -> Object:
         "jobs": session.list(k.JOB, namespace) if platform_parts.migrates_by_job(platform) else None,
         "events": None,
     }
-    with contextlib.suppress(ApiError):  # pods only say why
+    try:
         facts["pods"] = session.list(k.POD, namespace, label_selector=label)
+    except ApiError as exc:
+        if not exc.forbidden:  # pods only say why
+            raise
     broker = platform_parts.broker_of(platform)
     if broker:
         binding = session.get(k.SINK_BINDING, f"{PLATFORM}-jobs-service-sb", namespace)
-        served = bool(session.served_versions(k.BROKER))
-        facts["events"] = (session.get(k.BROKER, *broker), binding, session.list(k.TRIGGER, broker[1]), served)
+        found = session.get(k.BROKER, *broker)
+        served = found is not None or bool(session.served_versions(k.BROKER))
+        facts["events"] = (found, binding, session.list(k.TRIGGER, broker[1]), served)
     return facts
 
 
@@ -88,20 +91,12 @@ def _operator(session: Session, subscriptions: list[Object], package: str) -> Ob
 
 
 def _probes(session: Session, namespace: str) -> Object:
-    index = platform_spec.service_name(PLATFORM, "data_index")
-    answers = {
-        service: session.service_proxy(
-            "GET",
-            namespace,
-            platform_spec.service_name(PLATFORM, service),
-            platform_ownership.SERVICE_PORT,
-            service_answers.READY_PATH,
-        )
-        for service in platform_spec.SERVICES
-    }
-    query = {"query": service_answers.GRAPHQL}
-    port = platform_ownership.SERVICE_PORT
-    return {**answers, "graphql": session.service_proxy("POST", namespace, index, port, "/graphql", query)}
+    def ask(method: str, service: str, path: str, body: Object | None = None) -> tuple[int, str]:
+        name = platform_spec.service_name(PLATFORM, service)
+        return session.service_proxy(method, namespace, name, platform_ownership.SERVICE_PORT, path, body)
+
+    health = {service: ask("GET", service, service_answers.READY_PATH) for service in platform_spec.SERVICES}
+    return {**health, "graphql": ask("POST", "data_index", "/graphql", {"query": service_answers.GRAPHQL})}
 
 
 def judge(

@@ -16,6 +16,7 @@ import typing as t
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.apply import without_bookkeeping
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.kinds import Kind
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import TOUCHED
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.session import Session
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import WaitFailed
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._text.redact import redacted_diff
@@ -97,6 +98,12 @@ class Call:
             return False
         self.changed = True
         return True
+
+    def touch(self, what: str, kind: Kind, name: str, namespace: str | None = None) -> bool:
+        """Change our annotation on an object, so that its operator looks at it at once; a repair, as above."""
+        patch = {"metadata": {"annotations": {TOUCHED: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}}
+        right = f"patch on {kind.plural}" + (f" in {namespace}" if namespace else "")
+        return self.repair(what, lambda: self.session.patch(kind, name, namespace, patch), right)
 
     # -- waiting ------------------------------------------------------------------------------------------------
 

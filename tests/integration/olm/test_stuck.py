@@ -138,15 +138,15 @@ def test_a_crd_that_drops_a_stored_version_is_foreseen(cluster: OlmCluster) -> N
     home, name = cluster.namespace("", None), "things.trap-store.example.com"
     cluster.installed("trap-store", home)
     wanted = operator("trap-store", home, version="1.2.0")
-    told = f"removes versions in which objects may be stored: v1alpha1 of {name}"
-    done = failed(cluster.call(wanted), "StoredVersionDropped", told, "status.storedVersions")
+    lost = f"removes versions in which objects may be stored: v1alpha1 of {name}"
+    done = failed(cluster.call(wanted), "StoredVersionDropped", lost, "status.storedVersions")
     assert "pprove" not in done.message  # the one thing not to do
     assert len(done.result["operators"][0]["plans_approved"]) == 1
     assert cluster.phase(CSV, "trap-store.v1.1.0", home) == "Succeeded"
     for check in (True, False):
         again = cluster.call(wanted, check=check)
         assert (again.ending, again.writes) == ("refused", [])
-        assert told in again.message
+        assert lost in again.message
         assert "status.storedVersions" in again.message
     assert cluster.get(CSV, "trap-store.v1.2.0", home) is None
     cluster.patch("CustomResourceDefinition", name, None, {"status": {"storedVersions": ["v1"]}}, "status")

@@ -96,7 +96,7 @@ def test_what_somebody_changed_while_the_operator_is_away(cluster: PlatformClust
         fooled(cluster, NAME, namespace)
         ended(done, "failed", f"not with database {DATABASE} of Service {SERVER}", "/another?search_path=", "operator")
         assert done.reasons == {"OtherDatabase"}
-    # The operator puts them right when it is back, and somebody takes the endpoints away.
+    # The operator corrects them when it is back; the endpoints are removed meanwhile.
     ok(cluster.call(namespace, **SIMULATE), False)
     with cluster.stopped("logic"):
         selector = {"spec": {"selector": {"sonataflow.org/service": "nobody"}}}

@@ -6,6 +6,7 @@ The stack (database, Data Index, Job Service, Hub) is applied by hand, so that n
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import signal
@@ -57,7 +58,10 @@ class Stack(Cluster):
     def wait_ready(self, *apps: str) -> None:
         """Wait until the newest pod of each application is ready."""
         for app in apps:
-            self.wait(f"{app} is ready", lambda app=app: self.container(app).get("ready"))  # type: ignore[misc]
+            self.wait(f"{app} is ready", functools.partial(self._is_ready, app))
+
+    def _is_ready(self, app: str) -> bool:
+        return bool(self.container(app).get("ready"))
 
     def runtime_pid(self) -> int:
         """Return the process id of this sandbox's runtime."""

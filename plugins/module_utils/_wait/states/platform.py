@@ -22,7 +22,7 @@ STATES: tuple[State, ...] = (
         60,
         "If it hangs, the Serverless Logic operator must run to take its finalizers off.",
         "logic 45",
-        "Somebody may replace it; it says Succeed=True to the end.",
+        "It may be replaced; it says Succeed=True to the end.",
     ),
     State(
         "platform/Failure",

@@ -22,7 +22,7 @@ STATES: tuple[State, ...] = (
         60,
         "Bring the image to the node, or use another imagePullPolicy.",
         "kubernetes",
-        "Somebody may be loading the image just now.",
+        "The image may be being loaded just now.",
     ),
     State(
         "pod/ImagePullBackOff",
@@ -220,7 +220,7 @@ STATES: tuple[State, ...] = (
         None,
         'Resume it: oc patch job {name} -n {namespace} -p \'{{"spec":{{"suspend":false}}}}\'.',
         "kubernetes",
-        "Somebody, or a queue, holds it back.",
+        "A user, or a queue, holds it back.",
     ),
     State(
         "claim/Lost",
