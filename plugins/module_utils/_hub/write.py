@@ -16,12 +16,12 @@ from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub.document im
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._hub.state import Facts, HubState, with_timing
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube import kinds as k
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.apply import (
-    contains,
-    gives_up_fields,
+    needs_write,
+    wanted_object,
     without_bookkeeping,
 )
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.errors import ApiError
-from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import CREATED_LABEL, Object
+from ansible_collections.rhdh.orchestrator.plugins.module_utils._kube.objects import Object
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.failures import InputError
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._run.flow import Call
 from ansible_collections.rhdh.orchestrator.plugins.module_utils._wait.snapshot import Snapshot
@@ -162,11 +162,8 @@ def differs(call: Call, state: HubState, wanted: Object) -> bool:
     live, kind = state.backstage, state.backstage_kind
     if live is None:
         return True
-    full = {"apiVersion": kind.api_version, "kind": kind.kind, **wanted}
-    labels = live["metadata"].get("labels") or {}
-    if CREATED_LABEL in labels:
-        full = hub_spec.merged(full, {"metadata": {"labels": {CREATED_LABEL: labels[CREATED_LABEL]}}})
-    if contains(live, full) and not gives_up_fields(live, full, call.session.field_manager):
+    full = wanted_object({"apiVersion": kind.api_version, "kind": kind.kind, **wanted}, live, mark_created=True)
+    if not needs_write(live, full, call.session.field_manager):
         return False
     after = call.session.apply(kind, full, dry_run=True, force=True)
     return without_bookkeeping(after) != without_bookkeeping(live)

@@ -39,11 +39,11 @@ def test_failures_are_retried_with_growing_pauses() -> None:
     calls: list[float] = []
     queue = _queue_of("test", calls, failures=5)
     queue.add(KEY)
-    _run(queue, 0.5)
+    _run(queue, 3.0)
     pauses = [later - sooner for sooner, later in itertools.pairwise(calls)]
     assert len(calls) == 6
-    assert pauses[4] >= 0.08
-    assert pauses[4] > pauses[1]
+    # A busy machine makes any of them longer, and none of them shorter.
+    assert all(pause >= 0.005 * 2**number for number, pause in enumerate(pauses))
 
 
 def test_a_key_is_worked_on_once() -> None:
